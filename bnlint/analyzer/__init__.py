@@ -1,0 +1,1 @@
+"""bnlint.analyzer."""

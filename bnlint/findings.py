@@ -1,0 +1,176 @@
+"""What every part of bnlint reports in: findings, the places they point at, and file errors.
+
+This module imports nothing but the standard library; analyzer, runtime, reporting and
+cli all speak it.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+class Severity(enum.Enum):
+    """How bad a finding is when it is true (the SARIF `level` values)."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "note"
+
+
+@functools.total_ordering
+class Confidence(enum.Enum):
+    """How sure bnlint is that a finding is true; ordered LOW < MEDIUM < HIGH."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+    def __lt__(self, other: Confidence) -> bool:
+        order = ("low", "medium", "high")
+        return order.index(self.value) < order.index(other.value)
+
+
+@dataclass(frozen=True, order=True)
+class Location:
+    """A place in a file.
+
+    Attributes:
+      path: the file as the user named it (relative paths stay relative).
+      line: 1-based line; 0 when the place has no line (a graph, a checkpoint).
+      column: 1-based column in characters; 0 when unknown.
+      end_line, end_column: end of the span, `end_column` exclusive; 0 when unknown.
+      cell: 1-based notebook cell, 0 outside notebooks. With a cell, `line` counts in that cell.
+      node: op, layer or variable name for places inside graphs, models and checkpoints.
+    """
+
+    path: str
+    line: int = 0
+    column: int = 0
+    end_line: int = 0
+    end_column: int = 0
+    cell: int = 0
+    node: str = ""
+
+    def __str__(self) -> str:
+        """`path:line:column`, `path:cell 3:line:column` or `path:node`."""
+        parts = [self.path]
+        if self.cell:
+            parts.append(f"cell {self.cell}")
+        if self.line:
+            parts += [str(self.line), str(self.column)]
+        if self.node:
+            parts.append(self.node)
+        return ":".join(parts)
+
+
+@dataclass(frozen=True)
+class Related:
+    """Another place that matters for a finding (the eval call, the net's batch norm)."""
+
+    location: Location
+    message: str
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One mechanical change to a source file; `bnlint.analyzer.fixes` carries it out with libcst.
+
+    Attributes:
+      kind: "wrap-in-update-ops" (put the statement at `location` in
+        `with tf.control_dependencies(tf.get_collection(UPDATE_OPS)):`),
+        "move-into-control-dependencies" (move that statement to the end of the
+        `control_dependencies` block at `target`), "set-keyword" (in the call at
+        `location` set keyword `name` to source `value`), or "drop-keyword".
+      location: start of the statement or call to change.
+      target: the second place, for the kinds that have one.
+      name, value: keyword and its new source text.
+    """
+
+    kind: str
+    location: Location
+    target: Location | None = None
+    name: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Edits that together repair a finding. `safe` fixes keep the meaning of correct programs."""
+
+    message: str
+    edits: tuple[Edit, ...]
+    safe: bool = True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One diagnostic.
+
+    Attributes:
+      code: stable rule code, e.g. "BN101".
+      name: the rule's name in words, e.g. "missing-update-ops".
+      message: one sentence that says what is wrong here.
+      location: where to look first.
+      severity, confidence: see the enums.
+      related: other places that matter, in reading order.
+      help: how to repair it, one or two sentences.
+      fix: a mechanical repair, if there is one.
+    """
+
+    code: str
+    name: str
+    message: str
+    location: Location
+    severity: Severity = Severity.WARNING
+    confidence: Confidence = Confidence.HIGH
+    related: tuple[Related, ...] = ()
+    help: str = ""
+    fix: Fix | None = None
+
+
+@dataclass(frozen=True)
+class FileError:
+    """A file that could not be (fully) read. `fatal` errors make the exit code 2."""
+
+    path: str
+    message: str
+    line: int = 0
+    fatal: bool = True
+
+
+@dataclass
+class Report:
+    """Everything one run has to say.
+
+    Attributes:
+      findings: sorted by location, then code.
+      errors: files that could not be read.
+      files: how many files (or graphs, models, checkpoints) were looked at.
+      suppressed: how many findings a comment, baseline or setting silenced.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[FileError] = field(default_factory=list)
+    files: int = 0
+    suppressed: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 findings, 2 a file could not be read."""
+        if any(error.fatal for error in self.errors):
+            return 2
+        return 1 if self.findings else 0
+
+
+def sorted_findings(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings without exact repeats, by path, cell, line, column, code."""
+    unique = dict.fromkeys(findings)
+
+    def key(finding: Finding) -> tuple[str, int, int, int, str, str]:
+        place = finding.location
+        return (place.path, place.cell, place.line, place.column, finding.code, place.node)
+
+    return sorted(unique, key=key)

@@ -1,0 +1,126 @@
+"""What a rule file declares, and the registry that finds all of them.
+
+A rule is one module in `rules/` (installed as `bnlint.rules`) with a module-level `RULE`.
+Its examples are its documentation and its tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bnlint.findings import Confidence, Finding, Fix, Location, Related, Severity
+
+if TYPE_CHECKING:
+    from bnlint.analyzer.program import Program
+
+_MARK = re.compile(r"#\s*<-\s*(?P<codes>BN\d{3}(?:\s*,\s*BN\d{3})*)")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A small program, bad or good.
+
+    Attributes:
+      title: what the program shows, in a few words.
+      files: path -> source. In bad examples a comment `# <- BN101` (or `# <- BN101, BN401`)
+        at a line's end marks that exactly these findings are reported on this line.
+    """
+
+    title: str
+    files: Mapping[str, str]
+
+    def expected(self) -> set[tuple[str, int, str]]:
+        """(path, line, code) of every marked finding."""
+        return {
+            (path, number, code.strip())
+            for path, source in self.files.items()
+            for number, line in enumerate(source.splitlines(), 1)
+            for match in _MARK.finditer(line)
+            for code in match["codes"].split(",")
+        }
+
+
+def example(title: str, source: str = "", **files: str) -> Example:
+    """An Example from one source (named `train.py`) or keyword files (`nets="..."` -> nets.py)."""
+    named = {"train.py": source} if source else {}
+    named.update({f"{name.replace('__', '/')}.py": text for name, text in files.items()})
+    return Example(title, {name: text.strip("\n") + "\n" for name, text in named.items()})
+
+
+Check = Callable[["Program"], Iterable[Finding]]
+
+
+@dataclass
+class Rule:
+    """One diagnostic.
+
+    Attributes:
+      code: "BN101"; name: "missing-update-ops".
+      severity: of its findings.
+      summary: one line, for `bnlint rules`.
+      why: what TensorFlow does, and what the user then sees. Markdown.
+      help: how to repair it. One or two sentences.
+      bad, good: examples; every bad one is flagged where marked, no good one is flagged at all.
+      runtime_only: the rule has no static check (it is reported by `bnlint inspect` and kin).
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    summary: str
+    why: str
+    help: str
+    bad: tuple[Example, ...] = ()
+    good: tuple[Example, ...] = ()
+    runtime_only: bool = False
+    checker: Check | None = field(default=None, repr=False)
+
+    def check(self, function: Check) -> Check:
+        """Decorator that names the rule's check: Program -> findings."""
+        self.checker = function
+        return function
+
+    def run(self, program: Program) -> Iterator[Finding]:
+        """Findings of this rule in one program."""
+        if self.checker is not None:
+            yield from self.checker(program)
+
+    def finding(
+        self,
+        location: Location,
+        message: str,
+        *,
+        related: Iterable[Related] = (),
+        confidence: Confidence = Confidence.HIGH,
+        fix: Fix | None = None,
+    ) -> Finding:
+        """A Finding of this rule, with its code, name, severity and help filled in."""
+        return Finding(
+            code=self.code,
+            name=self.name,
+            message=message,
+            location=location,
+            severity=self.severity,
+            confidence=confidence,
+            related=tuple(related),
+            help=self.help,
+            fix=fix,
+        )
+
+
+@functools.cache
+def all_rules() -> dict[str, Rule]:
+    """Every rule by code, in code order. A rule file is any module of `bnlint.rules`."""
+    import bnlint.rules
+
+    found = []
+    for module in pkgutil.iter_modules(bnlint.rules.__path__):
+        if not module.name.startswith("_"):
+            found.append(importlib.import_module(f"bnlint.rules.{module.name}").RULE)
+    return {rule.code: rule for rule in sorted(found, key=lambda rule: rule.code)}
