@@ -1,0 +1,549 @@
+"""The model that rules question: what one program does, in TensorFlow's words.
+
+A `Program` is what the interpreter saw when it followed one entry point (a script, a
+train or eval function, an estimator's model_fn in one mode) through every file of the
+project. Rules read it; they never see syntax.
+
+Every `time` is a counter over the whole program: an event with a smaller time happened first.
+Anything the facts do not decide is `Answer.UNKNOWN` or an `unknown` flag, and rules stay
+silent or lower their confidence on it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bnlint.findings import Location
+
+
+class Answer(enum.Enum):
+    """Three-valued truth."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+    @staticmethod
+    def of(value: bool | None) -> Answer:
+        """YES for True, NO for False, UNKNOWN for None."""
+        return Answer.UNKNOWN if value is None else Answer.YES if value else Answer.NO
+
+
+class FlagKind(enum.Enum):
+    """What an `is_training`/`training` argument is."""
+
+    TRUE = "True"
+    FALSE = "False"
+    PLACEHOLDER = "placeholder"  # must be fed
+    PLACEHOLDER_WITH_DEFAULT = "placeholder_with_default"
+    TENSOR = "tensor"  # some other boolean tensor or tf.Variable
+    LEARNING_PHASE = "learning phase"  # Keras decides (fit: True; evaluate, predict: False)
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """The training flag that reached a batch norm or a Keras call.
+
+    Attributes:
+      kind: see FlagKind.
+      explicit: False when nobody passed it and the API's own default applies
+        (slim: True; tf.layers: False; Keras: learning phase).
+      location: where the value was written (the literal, the placeholder call), if known.
+      key: identity of the placeholder, tensor or Python variable the flag came from, to
+        compare with feeds and rebindings; "" if it has none.
+      default: for PLACEHOLDER_WITH_DEFAULT, the default if it is a known bool.
+      via: how an explicit flag arrived: "argument", "arg_scope", "normalizer_params".
+    """
+
+    kind: FlagKind
+    explicit: bool = True
+    location: Location | None = None
+    key: str = ""
+    default: bool | None = None
+    via: str = "argument"
+
+    @property
+    def is_true(self) -> bool:
+        """Statically True: batch statistics are always used."""
+        return self.kind is FlagKind.TRUE
+
+    @property
+    def is_false(self) -> bool:
+        """Statically False: moving statistics are always used, nothing is updated."""
+        return self.kind is FlagKind.FALSE
+
+    @property
+    def is_tensor(self) -> bool:
+        """Decided when the graph runs."""
+        return self.kind in (
+            FlagKind.PLACEHOLDER,
+            FlagKind.PLACEHOLDER_WITH_DEFAULT,
+            FlagKind.TENSOR,
+        )
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function on the call chain.
+
+    Attributes:
+      name: as written.
+      used: the body reads it anywhere (also in nested functions).
+      value: what was passed: the flag if it is a bool, placeholder etc., else kind UNKNOWN.
+      has_default: a default value is declared; default: that default if it is a bool.
+      passed: the caller passed it (or an arg_scope did).
+    """
+
+    name: str
+    used: bool
+    value: Flag
+    has_default: bool = False
+    default: bool | None = None
+    passed: bool = True
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One function call on the way from the entry point to an event.
+
+    Attributes:
+      function: qualified name, e.g. "nets.resnet_v1" or "Model.build".
+      location: of the `def`.
+      call: where it was called; None for the entry itself.
+      parameters: every named parameter.
+    """
+
+    function: str
+    location: Location
+    call: Location | None
+    parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def training_parameter(self) -> Parameter | None:
+        """The parameter named is_training, training, is_train, train, train_mode, phase_train, ..."""
+        for parameter in self.parameters:
+            if parameter.name in TRAINING_PARAMETER_NAMES:
+                return parameter
+        return None
+
+
+TRAINING_PARAMETER_NAMES = frozenset(
+    "is_training training is_train istrain istraining isTraining train_mode training_mode "
+    "is_training_bn is_train_mode phase_train train_phase train_flag train_bn bn_training "
+    "trainmode isTrain is_train_phase".split()
+)
+
+
+@dataclass(eq=False)
+class BatchNorm:
+    """One batch norm built into a graph (graph-mode APIs: slim, contrib.layers, tf.layers, tf.nn...).
+
+    Attributes:
+      location: of the call that builds it (the `conv2d` call if it is that conv's normalizer_fn).
+      definition: where `batch_norm` itself is named, if elsewhere (the arg_scope, normalizer_fn=).
+      api: "slim" (tf.contrib.slim, tf_slim, tf.contrib.layers, bnlint.slim), "tf.layers"
+        (functions and graph-mode tf.layers classes), "keras" (Keras layers in graph mode),
+        "custom" (moving averages by hand).
+      training: its flag.
+      updates: "collection" (ops added to `collection`), "in-place" (updates_collections=None),
+        "none" (flag statically False: no updates exist), "layer" (Keras: layer.updates), "unknown".
+      collection: the collection's name; "update_ops" is tf.GraphKeys.UPDATE_OPS.
+      scope: full variable scope of its variables ("resnet/block1/BatchNorm"); None if unknown.
+      reuses: shares variables with the batch norm built earlier; None if it has its own.
+      reuse_unknown: it may share variables with an earlier one.
+      trainable: False when gamma/beta are frozen explicitly; None if unknown.
+      decay: its decay/momentum if a known number (or the API's default), else None.
+      frames: call chain from the entry point, outermost first.
+      graph: number of the tf.Graph it is in.
+      conditional: built under a branch or loop that may not run.
+      time: see module docstring.
+    """
+
+    location: Location
+    definition: Location | None
+    api: str
+    training: Flag
+    updates: str
+    collection: str
+    scope: str | None
+    reuses: BatchNorm | None
+    reuse_unknown: bool
+    trainable: bool | None
+    decay: float | None
+    frames: tuple[Frame, ...]
+    graph: int
+    conditional: bool
+    time: int
+
+    @property
+    def has_update_ops(self) -> bool:
+        """It certainly put ops that something must run into a collection."""
+        return self.updates == "collection"
+
+
+@dataclass(eq=False)
+class CollectionRead:
+    """A read of an op collection: `tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope)`.
+
+    Attributes:
+      collection: its name ("update_ops").
+      scope: the scope filter; "" when there is none, None when it is not known.
+      batch_norms: whose update ops this read returned.
+      missed: batch norms of the same graph and collection that it did not return, whether
+        built later or outside the scope filter.
+      conditional: see BatchNorm.
+    """
+
+    location: Location
+    collection: str
+    scope: str | None
+    batch_norms: list[BatchNorm]
+    missed: list[BatchNorm]
+    graph: int
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class ControlBlock:
+    """A `with tf.control_dependencies(inputs):` block (or `graph.control_dependencies`).
+
+    Attributes:
+      location, end_line: of the with statement.
+      reads: the collection reads whose ops are among its inputs.
+      batch_norms: whose updates are among its inputs.
+      unknown: its inputs hold something the facts do not decide.
+      holds: train ops created inside the block.
+      empty: no TensorFlow op at all was created inside.
+    """
+
+    location: Location
+    end_line: int
+    reads: list[CollectionRead]
+    batch_norms: list[BatchNorm]
+    unknown: bool
+    holds: list[TrainOp]
+    empty: bool
+    time: int
+
+
+@dataclass(eq=False)
+class TrainOp:
+    """An op that applies gradients.
+
+    Attributes:
+      location: of the call that made it.
+      api: "minimize", "apply_gradients", "create_train_op", "optimize_loss", "train_op" (other).
+      statement: start of the statement that made it (for fixes); None if not a simple statement.
+      tf_name: how this file writes tf1-style symbols ("tf", "tf.compat.v1", "tf1"), for fixes; "" if unknown.
+      batch_norms: those its loss depends on (their outputs are on the way to the loss).
+      loss_unknown: the loss's history is not fully known (batch norms may be missing above).
+      update_ops_argument: create_train_op/optimize_loss only: "default" (not passed: everything in
+        UPDATE_OPS is attached), "empty" (update_ops=[]), "given", "unknown".
+      control_blocks: enclosing control_dependencies blocks, outermost first.
+      reads: collection reads whose ops the train op, or an op grouped with it and run, depends on.
+      trainable_scope: var_list's scope filter if a known one, else None.
+      graph, frames, conditional, time: see BatchNorm.
+      used: it is fetched by a Session.run, returned to estimator/learning.train, or grouped.
+      escapes: it went somewhere the facts do not follow (returned to an unknown caller of the
+        entry, passed to an unknown function, stored); then others may attach the updates.
+    """
+
+    location: Location
+    api: str
+    statement: Location | None
+    tf_name: str
+    batch_norms: list[BatchNorm]
+    loss_unknown: bool
+    update_ops_argument: str
+    control_blocks: list[ControlBlock]
+    reads: list[CollectionRead]
+    trainable_scope: str | None
+    graph: int
+    frames: tuple[Frame, ...]
+    conditional: bool
+    time: int
+    used: bool
+    escapes: bool
+    _runs: dict[int, Answer] = field(default_factory=dict, repr=False)
+
+    def runs_updates_of(self, batch_norm: BatchNorm) -> Answer:
+        """Does running this train step also run `batch_norm`'s moving-average updates?
+
+        Counts the train op's own dependencies (control_dependencies, group, create_train_op,
+        updates in place) and everything fetched in the same Session.run.
+        """
+        return self._runs.get(id(batch_norm), Answer.UNKNOWN)
+
+
+@dataclass(eq=False)
+class SessionRun:
+    """One `sess.run(fetches, feed_dict)` (also `tensor.eval()`, `op.run()`).
+
+    Attributes:
+      fetches_unknown: something fetched is not known.
+      train_ops: train ops it runs (directly or through groups).
+      batch_norms: those whose output the fetched tensors depend on.
+      updates: batch norms whose updates it runs through update ops that are not part of a
+        train op (fetched, grouped, or control dependencies of what is fetched).
+      feeds: flag key -> fed value (True, False, or None for unknown).
+      feeds_unknown: the feed_dict is not fully known.
+      in_loop: inside a Python loop.
+      frames, graph, conditional, time: see BatchNorm.
+    """
+
+    location: Location
+    fetches_unknown: bool
+    train_ops: list[TrainOp]
+    batch_norms: list[BatchNorm]
+    updates: list[BatchNorm]
+    feeds: dict[str, bool | None]
+    feeds_unknown: bool
+    in_loop: bool
+    frames: tuple[Frame, ...]
+    graph: int
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """A place that evaluates, predicts with or exports a network, by clear evidence.
+
+    Attributes:
+      kind: "estimator eval" or "estimator predict" (EstimatorSpec in that mode),
+        "slim.evaluation" (evaluate_once, evaluation_loop...), "export" (SavedModel, freeze),
+        "restored session" (a program that restores a checkpoint, has no train op or gradients, and
+        runs outputs), "second net" (in a program that also trains: runs a net that no train op
+        trains and that shares variables with a trained one, or is fed eval data).
+      batch_norms: of the network that is evaluated.
+      run: the session run, for the two last kinds.
+      batch_norms_unknown: the network is not fully known.
+    """
+
+    location: Location
+    kind: str
+    batch_norms: list[BatchNorm]
+    run: SessionRun | None
+    batch_norms_unknown: bool
+    time: int
+
+
+@dataclass(eq=False)
+class VariableSelection:
+    """Which variables a Saver (or init_from_checkpoint and kin) handles.
+
+    Attributes:
+      kind: "all" (no var_list, or all global/model variables), "trainable"
+        (tf.trainable_variables() and kin, maybe by scope), "filtered-moving" (a filter that names
+        moving_mean/moving_variance drops them), "trainable-plus-moving" (kept explicitly),
+        "unknown".
+      location: where the selection was made.
+    """
+
+    kind: str
+    location: Location
+
+
+@dataclass(eq=False)
+class Saver:
+    """A `tf.train.Saver` (also slim.assign_from_checkpoint_fn, init_from_checkpoint).
+
+    Attributes:
+      location: of its construction.
+      selection: its var_list.
+      saves: places that call save (or hand it to a supervisor / learning.train / scaffold).
+      restores: places that call restore.
+      batch_norms: of its graph when it was made (TensorFlow fixes the variables then).
+      other_full_saver: another Saver of this program saves every variable.
+      statement, tf_name: as in TrainOp.
+      var_list_keyword: var_list was passed by keyword (for the fix); "" positional, None absent.
+    """
+
+    location: Location
+    selection: VariableSelection
+    saves: list[Location]
+    restores: list[Location]
+    batch_norms: list[BatchNorm]
+    other_full_saver: bool
+    tf_name: str
+    var_list_keyword: str | None
+    graph: int
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class ArgScope:
+    """A `with arg_scope([...], **kwargs):` block.
+
+    Attributes:
+      targets: short names of the functions it sets ("conv2d", "dropout", "batch_norm").
+      sets_training: the training flag it sets for its targets, if any.
+      covers_batch_norm: batch_norm is among the targets.
+      normalizer_params_training: the flag in `normalizer_params`, None when it has none or
+        there are no normalizer_params.
+      has_normalizer_params: the block sets normalizer_params (and so replaces an outer one).
+      batch_norms: those built inside the block.
+    """
+
+    location: Location
+    targets: tuple[str, ...]
+    sets_training: Flag | None
+    covers_batch_norm: bool
+    normalizer_params_training: Flag | None
+    has_normalizer_params: bool
+    batch_norms: list[BatchNorm]
+    time: int
+
+
+@dataclass(eq=False)
+class Rebinding:
+    """A Python variable that was used as a training flag is later set to another bool.
+
+    Attributes:
+      name: the variable as written ("is_training", "self.is_training").
+      value: the new value. location: of the assignment.
+      batch_norms: those that were built with the old value.
+      rebuilt: a batch norm was built with the variable after this assignment.
+      runs_after: session runs (of the same graph) after the assignment and before the next one.
+    """
+
+    name: str
+    value: bool
+    location: Location
+    batch_norms: list[BatchNorm]
+    rebuilt: bool
+    runs_after: list[SessionRun]
+    time: int
+
+
+@dataclass(eq=False)
+class KerasCall:
+    """A Keras model (that has batch norm) called as a function: `model(x, training=...)`.
+
+    Attributes:
+      training: flag passed. Not explicit: TF2 Keras runs in inference mode outside fit.
+      in_tape: inside a `tf.GradientTape` whose gradients are applied to this model's variables
+        (a training step).
+      in_tape_unknown: inside some tape, or a caller may be; not known what for.
+      purpose: "train" (in_tape with gradients applied), "eval" (in a test/eval/predict function
+        of a program with evidence: metrics update without a tape, `test_step`, ...), "unknown".
+      has_batch_norm: YES/NO/UNKNOWN, whether the model has batch norm that `training` affects.
+      frozen: model.trainable or its batch norms' trainable was set to False.
+      batch_norm: location of one of its BatchNormalization layers, if known.
+      default: what the model's own `call` uses when training is not passed: True, False,
+        None (Keras decides / not known).
+    """
+
+    location: Location
+    training: Flag
+    in_tape: bool
+    in_tape_unknown: bool
+    purpose: str
+    has_batch_norm: Answer
+    frozen: bool
+    batch_norm: Location | None
+    default: bool | None
+    frames: tuple[Frame, ...]
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class LearningPhase:
+    """`K.set_learning_phase(value)`. `runs_after`: fit / predict / evaluate calls after it: (kind, location)."""
+
+    location: Location
+    value: bool | None
+    runs_after: list[tuple[str, Location]]
+    has_batch_norm: bool
+    time: int
+
+
+@dataclass(eq=False)
+class LogOfTensor:
+    """`tf.log(x)` (tf.math.log, keras.ops.log).
+
+    Attributes:
+      of: "logits" (output of a linear layer or matmul, no activation since), "probabilities",
+        "unknown".
+      layer: where x was made.
+      in_loss: the result is multiplied by labels and reduced, or reaches a train op's loss.
+    """
+
+    location: Location
+    of: str
+    layer: Location | None
+    in_loss: bool
+    time: int
+
+
+@dataclass(eq=False)
+class TrainingLength:
+    """A known number of training steps (a constant loop or number_of_steps/max_steps argument).
+
+    Attributes: steps: the count; location: where it is set.
+    """
+
+    steps: int
+    location: Location
+    time: int
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """Where the interpreter began.
+
+    Attributes:
+      name: qualified name, or the file's path for scripts.
+      kind: "script", "function" (never called from the project), "method", "model_fn".
+      mode: for a model_fn, "train", "eval" or "predict"; else "".
+      location: of the `def`, or line 1 of the script.
+    """
+
+    name: str
+    kind: str
+    mode: str
+    location: Location
+
+
+@dataclass(eq=False)
+class Program:
+    """Everything that happened from one entry point. See the classes above."""
+
+    entry: EntryPoint
+    batch_norms: list[BatchNorm] = field(default_factory=list)
+    collection_reads: list[CollectionRead] = field(default_factory=list)
+    control_blocks: list[ControlBlock] = field(default_factory=list)
+    train_ops: list[TrainOp] = field(default_factory=list)
+    runs: list[SessionRun] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    savers: list[Saver] = field(default_factory=list)
+    arg_scopes: list[ArgScope] = field(default_factory=list)
+    rebindings: list[Rebinding] = field(default_factory=list)
+    keras_calls: list[KerasCall] = field(default_factory=list)
+    learning_phases: list[LearningPhase] = field(default_factory=list)
+    logs: list[LogOfTensor] = field(default_factory=list)
+    training_lengths: list[TrainingLength] = field(default_factory=list)
+    uses_estimator: bool = False
+    loads_pretrained: bool = False
+    complete: bool = True
+
+    def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:
+        """The train ops whose loss depends on `batch_norm`'s output."""
+        return [op for op in self.train_ops if batch_norm in op.batch_norms]
+
+    def evaluated(self) -> Iterator[tuple[Evaluation, BatchNorm]]:
+        """Every (evaluation, batch norm in its network) pair."""
+        for evaluation in self.evaluations:
+            for batch_norm in evaluation.batch_norms:
+                yield evaluation, batch_norm
+
+    @property
+    def is_tail_of_unknown(self) -> bool:
+        """The entry is a function nobody in the project calls: its arguments and caller are unknown."""
+        return self.entry.kind in ("function", "method")
