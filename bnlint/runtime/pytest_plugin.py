@@ -1,0 +1,42 @@
+"""pytest plugin: the `assert_batch_norm_healthy` fixture. TensorFlow is loaded on first use only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from bnlint.runtime.graph_report import GraphReport
+
+
+@pytest.fixture
+def assert_batch_norm_healthy() -> Callable[..., GraphReport]:
+    """Function `(graph, train_op=None, **options)` that fails the test on batch-norm findings.
+
+    `graph` is a `tf.Graph`, `GraphDef` or `MetaGraphDef`, checked by `bnlint.inspect_graph`,
+    which takes the other arguments too; or a Keras model, checked by `bnlint.inspect_model`.
+    `ignore` lists rule codes (or their prefixes) that this test accepts. Returns the report.
+    """
+    return _assert_healthy
+
+
+def _assert_healthy(
+    graph: Any, train_op: Any = None, *, ignore: tuple[str, ...] = (), **options: Any
+) -> GraphReport:
+    __tracebackhide__ = True
+    import bnlint
+
+    if hasattr(graph, "layers"):
+        report = bnlint.inspect_model(graph, **options)
+    else:
+        report = bnlint.inspect_graph(graph, train_op=train_op, **options)
+    problems = [error.message for error in report.errors]
+    for finding in report.findings:
+        if not finding.code.startswith(tuple(ignore)):
+            place = f"\n    at {finding.location}" if finding.location.node else ""
+            problems.append(f"{finding.code} {finding.message}{place}\n    {finding.help}")
+    if problems:
+        pytest.fail("batch norm is not healthy:\n" + "\n".join(problems), pytrace=False)
+    return report

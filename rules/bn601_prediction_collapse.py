@@ -1,0 +1,65 @@
+"""BN601: predictions are collapsed onto few classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bnlint.findings import Confidence, Finding, Location, Severity
+from bnlint.rule import Rule
+
+if TYPE_CHECKING:
+    from bnlint.runtime.predictions import PredictionReport
+
+RULE = Rule(
+    code="BN601",
+    name="prediction-collapse",
+    severity=Severity.WARNING,
+    summary="predictions are collapsed onto few classes, or are NaN",
+    why="""
+In inference mode batch norm divides by the *moving* statistics. Where those were never updated
+(BN101), not saved (BN301) or not restored (BN302), every layer rescales its input by wrong
+numbers, the last layer's logits no longer depend on the input as they did in training, and
+nearly every row gets the same class. NaN logits end the same way: `tf.argmax` of NaN is class 0.
+
+`bnlint predictions` counts the predicted classes. With labels (or `--expected`), it tests the null
+hypothesis that the predicted distribution is within a total variation distance of 0.3 of
+the expected one, i.e. that at most 30 % of the rows would have to change class. An alarm needs
+
+    TV(predicted, expected) >= 0.3 + sqrt((K - 1) / n) / 2 + sqrt(ln(1 / alpha) / (2 n))
+
+for n rows and K classes (McDiarmid's inequality; alpha = 0.001), and predictions with fewer than
+0.85 times the expected effective number of classes (exp of the entropy). Because of the
+margin, many rows don't turn a slightly biased model into an alarm; because it is an inequality
+and no approximation, at most 1 in 1000 checks of a model inside the margin gives a false alarm,
+at any n and K. Without labels it tests that no class has a true share above 95 % (exact binomial
+tail); since real data may be that unbalanced, that alarm has low confidence.
+""".strip(),
+    help="Check that UPDATE_OPS run in training and that the moving statistics are saved and"
+    " restored: run `bnlint inspect` on the checkpoint and `bnlint` on the training script.",
+    runtime_only=True,
+)
+
+
+def findings(report: PredictionReport, path: str) -> list[Finding]:
+    """Findings of one report: collapsed predictions, and rows of NaN."""
+    found = []
+    place = Location(path)
+    rows = report.rows + report.nan_rows
+    if report.nan_rows:
+        message = f"{report.nan_rows} of {rows} rows of scores hold NaN"
+        found.append(RULE.finding(place, f"{message}, which argmax turns into a class"))
+    if report.collapsed and report.test:
+        without_labels = report.expected_effective_classes is None
+        message = (
+            f"predictions are collapsed: {report.top_share:.1%} of {report.rows} rows are class"
+            f" {report.top_class}, {report.effective_classes:.2f} effective classes"
+        )
+        if not without_labels:
+            message += (
+                f" where {report.expected_effective_classes:.2f} are expected;"
+                f" {report.test.statistic:.1%} of the rows are in surplus"
+            )
+        message += f" ({report.test.p_text} against {report.against})"
+        confidence = Confidence.LOW if without_labels else Confidence.HIGH
+        found.append(RULE.finding(place, message, confidence=confidence))
+    return found
