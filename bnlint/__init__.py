@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bnlint.runtime.callbacks import keras_callback
-    from bnlint.runtime.hooks import session_run_hook
+    from bnlint.runtime.hooks import BatchNormHook
     from bnlint.runtime.inspect import inspect_graph, inspect_model
     from bnlint.runtime.predictions import PredictionMonitor
     from bnlint.runtime.predictions_gap import ModeGapMonitor
@@ -23,7 +23,7 @@ _HOMES = {
     "inspect_graph": "bnlint.runtime.inspect",
     "inspect_model": "bnlint.runtime.inspect",
     "keras_callback": "bnlint.runtime.callbacks",
-    "session_run_hook": "bnlint.runtime.hooks",
+    "BatchNormHook": "bnlint.runtime.hooks",
 }
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
     "inspect_graph",
     "inspect_model",
     "keras_callback",
-    "session_run_hook",
+    "BatchNormHook",
 ]
 
 

@@ -1,4 +1,4 @@
-"""pytest plugin: the `assert_batch_norm_healthy` fixture. TensorFlow is loaded on first use only."""
+"""pytest plugin: the `assert_batch_norm_healthy` fixture. TensorFlow loads on first use only."""
 
 from __future__ import annotations
 
