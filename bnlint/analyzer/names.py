@@ -1,0 +1,63 @@
+"""Canonical names of TensorFlow's APIs, whatever they were imported through."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+# Longest prefix first. What follows the prefix stays.
+_PREFIXES = (
+    ("tensorflow.compat.v1.keras", "keras"),
+    ("tensorflow.compat.v2.keras", "keras"),
+    ("tensorflow.python.keras", "keras"),
+    ("tensorflow.contrib.keras", "keras"),
+    ("tensorflow.keras", "keras"),
+    ("tf_keras", "keras"),
+    ("tensorflow.compat.v1", "tensorflow"),
+    ("tensorflow.compat.v2", "tensorflow"),
+    ("tensorflow.contrib.slim", "slim"),
+    ("tensorflow.contrib.framework", "slim"),
+    ("tensorflow.contrib.layers", "slim"),
+    ("tensorflow.contrib.training", "slim.training"),
+    ("tensorflow.contrib.metrics", "slim.metrics"),
+    ("tensorflow.contrib.losses", "slim.losses"),
+    ("tf_slim", "slim"),
+    ("bnlint.slim", "slim"),
+    ("tensorflow.python.layers.normalization", "tensorflow.layers"),
+    ("tensorflow.python.layers.layers", "tensorflow.layers"),
+    ("tensorflow.python.layers.convolutional", "tensorflow.layers"),
+    ("tensorflow.python.layers.core", "tensorflow.layers"),
+    ("tensorflow.python.training.moving_averages", "moving_averages"),
+    ("tensorflow.python.training", "tensorflow.train"),
+    ("tensorflow.estimator", "tensorflow.estimator"),
+    ("tensorflow_estimator", "tensorflow.estimator"),
+)
+# Sub-modules in which slim's functions really live; they are dropped from the middle of names.
+_SLIM_INNER = frozenset(
+    "python ops layers arg_scope variables regularizers initializers optimizers framework "
+    "normalization".split()
+)
+_PYTHON_OPS = re.compile(r"^tensorflow\.python\.(?:ops|framework|platform|client)\.\w+\.(?=\w)")
+_KERAS_LAYERS = re.compile(r"^keras\.(?:src\.)?layers\.(?:\w+\.)*(?=\w+$)")
+
+
+@functools.lru_cache(maxsize=16384)
+def canonical(name: str) -> str:
+    """The canonical form of an external dotted name, e.g. "slim.batch_norm".
+
+    "slim." stands for tf.contrib.slim, tf_slim, tf.contrib.layers and tf.contrib.framework
+    (they export the same objects), "keras." for keras, tf.keras and tf_keras, "tensorflow."
+    for tf and tf.compat.v1.
+    """
+    for prefix, short in _PREFIXES:
+        if name == prefix or name.startswith(prefix + "."):
+            name = short + name[len(prefix) :]
+            break
+    if name.startswith("slim."):
+        first, *middle, last = name.split(".")
+        name = ".".join([first, *(part for part in middle if part not in _SLIM_INNER), last])
+    elif name.startswith("tensorflow.python."):
+        name = _PYTHON_OPS.sub("tensorflow.", name)
+    elif name.startswith("keras.") and ".layers." in name:
+        name = _KERAS_LAYERS.sub("keras.layers.", name)
+    return name

@@ -1,0 +1,86 @@
+"""The linked project: its modules, and what a dotted name means in each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bnlint.analyzer import ir
+from bnlint.analyzer.values import Env
+
+
+@dataclass(eq=False)
+class Module:
+    """One file of the project; `env` holds its globals, filled when it is first imported."""
+
+    facts: ir.ModuleFacts
+    env: Env = field(init=False)
+    star_imports: list[Module] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.env = Env(self, None, self.facts.module)
+
+    @property
+    def name(self) -> str:
+        return self.facts.module
+
+
+class Project:
+    """All modules of a run by dotted name."""
+
+    def __init__(self, facts: Iterable[ir.ModuleFacts]) -> None:
+        self.modules: list[Module] = [Module(item) for item in facts]
+        self.by_name: dict[str, list[Module]] = {}
+        for module in self.modules:
+            self.by_name.setdefault(module.name, []).append(module)
+        self._by_suffix: dict[str, list[Module]] = {}
+        for module in self.modules:
+            parts = module.name.split(".")
+            for index in range(len(parts)):
+                self._by_suffix.setdefault(".".join(parts[index:]), []).append(module)
+
+    def resolve(self, name: str, importer: Module) -> Module | None:
+        """The project module that `import name` in `importer` means, if any.
+
+        An exact name wins. Otherwise scripts put folders on sys.path that the project does not
+        tell us, so a unique module whose dotted name ends in `name` counts when it shares a
+        folder with the importer; names of well-known libraries never match that way.
+        """
+        exact = self.by_name.get(name)
+        if exact:
+            return _nearest(exact, importer)
+        if name.split(".")[0] in _LIBRARIES:
+            return None
+        candidates = self._by_suffix.get(name, [])
+        return _nearest(candidates, importer) if candidates else None
+
+    def resolve_relative(self, level: int, name: str, importer: Module) -> Module | None:
+        """The module that `from ..name import` in `importer` means."""
+        parts = importer.name.split(".")
+        keep = len(parts) - level + (1 if importer.facts.is_package else 0)
+        base = parts[: max(keep, 0)]
+        full = ".".join([*base, *([name] if name else [])])
+        found = self.by_name.get(full)
+        return _nearest(found, importer) if found else None
+
+
+def _nearest(candidates: list[Module], importer: Module) -> Module:
+    """The candidate whose path shares the most leading folders with the importer's."""
+    here = importer.facts.path.replace("\\", "/").split("/")
+
+    def shared(module: Module) -> int:
+        there = module.facts.path.replace("\\", "/").split("/")
+        count = 0
+        for left, right in zip(here, there, strict=False):
+            if left != right:
+                break
+            count += 1
+        return count
+
+    return max(candidates, key=shared)
+
+
+_LIBRARIES = frozenset(
+    "tensorflow tf_slim keras tf_keras torch jax flax numpy scipy os sys re time math random "
+    "collections functools itertools logging typing json six absl argparse".split()
+)

@@ -1,0 +1,344 @@
+"""What the interpreter computes with: Python values as far as they are known, and tensors.
+
+Mutable Python objects (environments, instances, lists, dicts) keep their state in a dict
+`slots`, so that one journal can undo and merge the two sides of an undecided branch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from bnlint.analyzer import ir
+from bnlint.analyzer.program import BatchNorm, CollectionRead, Flag, TrainOp
+from bnlint.findings import Location
+
+if TYPE_CHECKING:
+    from bnlint.analyzer.project import Module
+
+_numbers = itertools.count(1)
+
+
+class Value:
+    """Base of all values."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Const(Value):
+    """A known Python constant.
+
+    `key` names the variable it was last read from ("train.is_training"), `location` is where
+    it was written.
+    """
+
+    value: Any
+    location: Location | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Symbol(Value):
+    """A tensor, an op, or anything else that is not a known Python object.
+
+    Attributes:
+      batch_norms: batch norms on whose output it depends.
+      runs: batch norms whose updates run whenever this runs.
+      train_ops: train ops that run whenever this runs.
+      reads: collection reads it holds or depends on.
+      maybe: something unknown is in its history (so the sets may lack members).
+      opaque: it is not even known to be free of update ops (result of unknown code).
+      key: identity, for feeds and for conditions on the same unknown value; "" if none.
+      flag: what it is as a training flag, if it is one.
+      linear: "logits" or "probabilities" when a layer's output range is known; made: its place.
+      tape: the gradient tape whose gradients it holds.
+      tags: short marks such as "restored", "eval data", "variables:trainable".
+    """
+
+    batch_norms: frozenset[BatchNorm] = frozenset()
+    runs: frozenset[BatchNorm] = frozenset()
+    train_ops: frozenset[TrainOp] = frozenset()
+    reads: frozenset[CollectionRead] = frozenset()
+    maybe: bool = False
+    opaque: bool = False
+    key: str = ""
+    flag: Flag | None = None
+    linear: str = ""
+    made: Location | None = None
+    tape: Object | None = None
+    tags: frozenset[str] = frozenset()
+
+    def but(self, **changes: Any) -> Symbol:
+        """A copy with changes."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class External(Value):
+    """A name outside the project, canonical: "tensorflow.train.Saver", "slim.conv2d"."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ModuleValue(Value):
+    """A module of the project."""
+
+    module: Module
+
+
+class Stateful(Value):
+    """A mutable object; its state is in `slots`, changed only through the interpreter."""
+
+    __slots__ = ("number", "slots")
+
+    def __init__(self, **slots: Any) -> None:
+        self.slots: dict[str, Any] = slots
+        self.number = next(_numbers)
+
+
+class ListValue(Stateful):
+    """A list, tuple or set. slots: items (tuple of Values), rest (Symbol of unknown further
+    items, or None)."""
+
+    __slots__ = ()
+
+    def __init__(self, items: tuple[Value, ...] = (), rest: Symbol | None = None) -> None:
+        super().__init__(items=items, rest=rest)
+
+    @property
+    def items(self) -> tuple[Value, ...]:
+        return self.slots["items"]
+
+    @property
+    def rest(self) -> Symbol | None:
+        return self.slots["rest"]
+
+
+class DictValue(Stateful):
+    """A dict with constant keys. slots: "=" + key -> Value, and rest."""
+
+    __slots__ = ()
+
+    def __init__(self, items: dict[Any, Value] | None = None, rest: Symbol | None = None) -> None:
+        super().__init__(rest=rest)
+        for key, value in (items or {}).items():
+            self.slots[("=", key)] = value  # type: ignore[index]  # tuple keys keep "rest" apart
+
+    @property
+    def items(self) -> dict[Any, Value]:
+        return {key[1]: value for key, value in self.slots.items() if isinstance(key, tuple)}
+
+    @property
+    def rest(self) -> Symbol | None:
+        return self.slots["rest"]
+
+
+class Env(Stateful):
+    """Variables of a module, function call or class body."""
+
+    __slots__ = ("module", "name", "outer_names", "parent")
+
+    def __init__(self, module: Module, parent: Env | None = None, name: str = "") -> None:
+        super().__init__()
+        self.module = module
+        self.parent = parent
+        self.name = name
+        self.outer_names: set[str] = set()
+
+
+@dataclass(eq=False)
+class Function(Value):
+    """A function of the project; `bound` is its self or cls."""
+
+    definition: ir.FunctionDef
+    env: Env
+    bound: Value | None = None
+    owner: ClassValue | None = None
+    is_arg_scoped: bool = False
+    is_context_manager: bool = False
+    is_property: bool = False
+    is_static: bool = False
+    is_class_method: bool = False
+
+    @property
+    def module(self) -> Module:
+        return self.env.module
+
+
+class ClassValue(Stateful):
+    """A class of the project. Its attributes are its slots."""
+
+    __slots__ = ("bases", "definition", "env")
+
+    def __init__(self, definition: ir.ClassDef, env: Env, bases: tuple[Value, ...]) -> None:
+        super().__init__()
+        self.definition = definition
+        self.env = env
+        self.bases = bases
+
+    def lineage(self) -> list[ClassValue]:
+        """This class and its project bases, most derived first (depth first is close enough)."""
+        found: list[ClassValue] = [self]
+        for base in self.bases:
+            if isinstance(base, ClassValue):
+                found += [item for item in base.lineage() if item not in found]
+        return found
+
+    def external_bases(self) -> set[str]:
+        """Canonical names of the library classes it descends from."""
+        return {
+            base.name
+            for cls in self.lineage()
+            for base in cls.bases
+            if isinstance(base, External)
+        }
+
+
+class Instance(Stateful):
+    """An instance of a project class. Its attributes are its slots."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: ClassValue) -> None:
+        super().__init__()
+        self.cls = cls
+
+
+@dataclass(eq=False)
+class Partial(Value):
+    """functools.partial, and methods of library objects with their receiver."""
+
+    func: Value
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = field(default_factory=dict)
+
+
+class Object(Stateful):
+    """A library object whose methods the interpreter knows: kind "session", "saver", "tape"..."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str, **slots: Any) -> None:
+        super().__init__(**slots)
+        self.kind = kind
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Method(Value):
+    """`receiver.name` where the receiver is a library object or a symbol."""
+
+    receiver: Value
+    name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Choice(Value):
+    """One of a few values, by an undecided branch."""
+
+    options: tuple[Value, ...]
+
+
+NONE = Const(None)
+UNKNOWN = Symbol(maybe=True, opaque=True)
+TENSOR = Symbol()
+MAX_OPTIONS = 4
+
+
+def symbol_of(*values: Value | None) -> Symbol:
+    """Everything that `values` depend on or run, as one symbol (its key, flag... are dropped)."""
+    batch_norms: set[BatchNorm] = set()
+    runs: set[BatchNorm] = set()
+    train_ops: set[TrainOp] = set()
+    reads: set[CollectionRead] = set()
+    maybe = opaque = False
+    tape = None
+    tags: set[str] = set()
+    for symbol in leaves(values):
+        batch_norms |= symbol.batch_norms
+        runs |= symbol.runs
+        train_ops |= symbol.train_ops
+        reads |= symbol.reads
+        maybe |= symbol.maybe
+        opaque |= symbol.opaque
+        tape = tape or symbol.tape
+        tags |= symbol.tags
+    return Symbol(
+        frozenset(batch_norms), frozenset(runs), frozenset(train_ops), frozenset(reads),
+        maybe, opaque, tape=tape, tags=frozenset(tags),
+    )  # fmt: skip
+
+
+def leaves(values: tuple[Value | None, ...] | list[Value]) -> list[Symbol]:
+    """The symbols inside values, through lists, dicts and choices."""
+    found: list[Symbol] = []
+    seen: set[int] = set()
+    todo: list[Value | None] = list(values)
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Symbol):
+            found.append(value)
+        elif isinstance(value, Choice):
+            todo.extend(value.options)
+        elif isinstance(value, ListValue | DictValue) and value.number not in seen:
+            seen.add(value.number)
+            items = value.items
+            todo.extend(items.values() if isinstance(items, dict) else items)
+            todo.append(value.rest)
+        elif isinstance(value, Object) and "symbol" in value.slots:
+            todo.append(value.slots["symbol"])
+        elif isinstance(value, Instance):
+            # An instance handed to unknown code: what it holds is reachable, but rarely meant.
+            continue
+        elif isinstance(value, Partial):
+            todo.extend(value.args)
+    return found
+
+
+def join(values: list[Value]) -> Value:
+    """One value that stands for any of `values`."""
+    flat: list[Value] = []
+    for value in values:
+        flat.extend(value.options if isinstance(value, Choice) else (value,))
+    unique: list[Value] = []
+    for value in flat:
+        if not any(same(value, other) for other in unique):
+            unique.append(value)
+    if len(unique) == 1:
+        return unique[0]
+    if len(unique) > MAX_OPTIONS:
+        return symbol_of(*unique).but(maybe=True)
+    return Choice(tuple(unique))
+
+
+def same(left: Value, right: Value) -> bool:
+    """The values are known to be the same."""
+    if left is right:
+        return True
+    if isinstance(left, Const) and isinstance(right, Const):
+        return type(left.value) is type(right.value) and left.value == right.value
+    if isinstance(left, External) and isinstance(right, External):
+        return left.name == right.name
+    return False
+
+
+def truth(value: Value) -> bool | None:
+    """`bool(value)` if known."""
+    if isinstance(value, Const):
+        return bool(value.value)
+    if isinstance(value, ListValue):
+        return True if value.items else (None if value.rest is not None else False)
+    if isinstance(value, DictValue):
+        return True if value.items else (None if value.rest is not None else False)
+    if isinstance(value, Choice):
+        known = {truth(option) for option in value.options}
+        return known.pop() if len(known) == 1 else None
+    if isinstance(value, Symbol):
+        # An UPDATE_OPS read: when it is empty there is nothing to attach, so `if update_ops:`
+        # is followed into its body.
+        return True if value.reads and value.runs else None
+    if isinstance(value, External):
+        return None
+    return True
