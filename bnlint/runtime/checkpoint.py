@@ -146,8 +146,8 @@ def _too_few_steps(groups: Sequence[Statistics], path: str, steps: int | None) -
         if share > _REMAINING and _may_have_started_at_one(one, share):
             needed = math.ceil(math.log(_REMAINING) / math.log(one.decay))
             message = (
-                f"{one.name!r}: after {steps} steps of decay {one.decay:g}, {share:.0%} of the moving "
-                f"statistics is still the initial value ({needed} steps bring it to 5%)"
+                f"{one.name!r}: after {steps} steps of decay {one.decay:g}, {share:.0%} of the "
+                f"moving statistics is still the initial value ({needed} steps bring it to 5%)"
             )
             slow.append((one, message))
     if slow:

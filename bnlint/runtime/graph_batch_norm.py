@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from bnlint.runtime.graph import ASSIGN_OPS, IF_OPS, MERGE_OPS, Edge, Graph
+from bnlint.runtime.checkpoint import Statistics
+from bnlint.runtime.graph import ASSIGN_OPS, IF_OPS, MERGE_OPS, Edge, Graph, array_value
 from bnlint.runtime.graph_report import BatchNormInfo, Kind, Mode
 
 FUSED_OPS = frozenset(
@@ -28,6 +29,7 @@ _AVERAGING_STEPS = 64
 _FUSED_EPSILON = 1e-4  # default of the ops' `epsilon` attribute in TensorFlow's op registry
 
 Statistic = Literal["mean", "variance"]
+_BOTH: tuple[Statistic, Statistic] = ("mean", "variance")
 
 
 @dataclass(slots=True)
@@ -105,6 +107,22 @@ def describe(graph: Graph, one: BatchNorm) -> BatchNormInfo:
         decay=one.decay,
         function=graph.nodes[one.node].function,
     )
+
+
+def constant_statistics(graph: Graph, one: BatchNorm) -> Statistics | None:
+    """The statistics of a frozen graph's batch norm; None where they are no constants."""
+    mean, variance = (_constant(graph, one.moving.get(which)) for which in _BOTH)
+    if mean is None or variance is None:
+        return None
+    edges = (one.scale, one.offset)
+    gamma, beta = (_constant(graph, edge and graph.strip(edge)[0]) for edge in edges)
+    return Statistics(graph.nodes[one.node].name, mean, variance, gamma, beta)
+
+
+def _constant(graph: Graph, number: int | None) -> Any:
+    if number is None or graph.nodes[number].op != "Const":
+        return None
+    return array_value(graph.nodes[number].tensor)
 
 
 def default_value(graph: Graph, predicate: Edge) -> bool | None:

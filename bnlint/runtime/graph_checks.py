@@ -15,6 +15,7 @@ from bnlint.runtime.graph_batch_norm import BatchNorm, default_value, describe
 
 UPDATE_OPS = "update_ops"
 _SHOWN = 10  # batch norms named in one finding
+_TRAIN_OPS = 32  # each costs a walk over the graph
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 
@@ -31,6 +32,24 @@ class Step:
     train_ops: Sequence[int]
     fetches: Sequence[int] | None = None
     feeds: Mapping[str, Any] | None = None
+
+
+def running(graph: Graph, step: Step) -> Step:
+    """The step without train ops that its fetches do not run (those of a GAN's other half)."""
+    run = graph.reach(step.fetches or ())
+    return Step([op for op in step.train_ops if run[op]], step.fetches, step.feeds)
+
+
+def reached_updates(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step
+) -> dict[str, tuple[str, ...]]:
+    """Train op -> the batch-norm update ops it runs, for the first 32 train ops."""
+    updates = sorted({op for one in batch_norms for op in one.update_ops})
+    found = {}
+    for train_op in step.train_ops[:_TRAIN_OPS]:
+        run = graph.reach([train_op])
+        found[graph.label(train_op)] = tuple(graph.label(op) for op in updates if run[op])
+    return found
 
 
 def check_training(

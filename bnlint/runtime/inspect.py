@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bnlint.findings import FileError, sorted_findings
+from bnlint.runtime.graph import Graph, GraphError
 from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
+from bnlint.runtime.loaders import LoadError
 
 __all__ = ["BatchNormInfo", "GraphReport", "inspect_graph", "inspect_model", "inspect_path"]
 
@@ -34,7 +37,20 @@ def inspect_graph(
       bnlint.runtime.graph.GraphError: an edge names a node that does not exist.
       KeyError: a named train op or fetch is not in the graph.
     """
-    raise NotImplementedError
+    from bnlint.runtime.graph_build import from_graph, from_graph_def, from_meta_graph
+
+    if hasattr(graph, "as_graph_def"):
+        table = from_graph(graph)
+        if fetches is None and hasattr(graph, "control_outputs"):
+            # The graph of a tf.function: calling it runs just these.
+            fetches = [*graph.outputs, *graph.control_outputs]
+    elif hasattr(graph, "graph_def"):
+        table = from_meta_graph(graph)
+    elif hasattr(graph, "node") and hasattr(graph, "library"):
+        table = from_graph_def(graph)
+    else:
+        raise TypeError(f"{type(graph).__name__} is no tf.Graph, GraphDef or MetaGraphDef")
+    return _inspect_table(table, path, train_op, fetches, feeds)
 
 
 def inspect_model(model: Any, data: Any = None, path: str = "<model>") -> GraphReport:
@@ -48,7 +64,9 @@ def inspect_model(model: Any, data: Any = None, path: str = "<model>") -> GraphR
     Raises:
       TypeError: `model` has no layers.
     """
-    raise NotImplementedError
+    from bnlint.runtime.model import check_model
+
+    return check_model(model, data, path)
 
 
 def inspect_path(
@@ -65,4 +83,201 @@ def inspect_path(
       train_op: names of train ops, when their optimizer ops do not give them away.
       data: `.npz` file of inputs for a measured check (BN503), by input tensor or layer name.
     """
-    raise NotImplementedError
+    report = GraphReport(files=1)
+    arrays = None
+    try:
+        arrays = None if data is None else _read_data(Path(data))
+        _inspect_kind(Path(path), train_op, arrays, report)
+    except (LoadError, GraphError) as error:
+        report.errors.append(FileError(str(data if arrays is None and data else path), str(error)))
+    except OSError as error:
+        report.errors.append(FileError(str(path), error.strerror or str(error)))
+    except KeyError as error:
+        report.errors.append(FileError(str(path), str(error.args[0])))
+    except MemoryError:
+        report.errors.append(FileError(str(path), "too large for this machine's memory"))
+    report.findings = sorted_findings(report.findings)
+    return report
+
+
+def _read_data(path: Path) -> dict[str, Any]:
+    from bnlint.runtime.loaders_checkpoint import read_npz
+
+    try:
+        return read_npz(path)
+    except OSError as error:
+        raise LoadError(error.strerror or str(error)) from error
+
+
+def _inspect_kind(
+    path: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
+) -> None:
+    from bnlint.runtime.loaders import is_saved_model
+    from bnlint.runtime.loaders_checkpoint import checkpoint_prefix
+    from bnlint.runtime.loaders_keras import is_keras_file
+
+    if path.is_dir() and is_saved_model(path):
+        _inspect_saved_model(path, train_op, data, report)
+    elif path.suffix in (".meta", ".pb", ".pbtxt") and path.is_file():
+        _inspect_graph_file(path, train_op, data, report)
+    elif (prefix := checkpoint_prefix(path)) is not None:
+        _inspect_checkpoint(prefix, train_op, data, report)
+    elif path.is_dir():
+        raise LoadError("the folder holds neither a SavedModel nor a checkpoint")
+    elif not path.exists():
+        raise LoadError("no such file, folder or checkpoint prefix")
+    elif is_keras_file(path):
+        _inspect_keras_file(path, data, report)
+    else:
+        raise LoadError(
+            "not a graph (.meta, .pb, .pbtxt), SavedModel, checkpoint or Keras file (.keras, .h5)"
+        )
+
+
+def _inspect_table(
+    table: Graph, path: str, train_op: Any = None, fetches: Any = None, feeds: Any = None
+) -> GraphReport:
+    from bnlint.runtime import graph_checks as checks
+    from bnlint.runtime.graph_batch_norm import describe, find_batch_norms
+    from bnlint.runtime.graph_train import find_train_ops, named_nodes
+
+    named = named_nodes(table, train_op)
+    fetched = None if fetches is None else named_nodes(table, fetches)
+    step = checks.Step(named or find_train_ops(table), fetched, _fed(feeds))
+    if fetched is not None and not named:
+        step = checks.running(table, step)
+    batch_norms = find_batch_norms(table)
+    findings = [
+        *checks.check_training(table, batch_norms, step, path),
+        *checks.check_feeds(table, batch_norms, step, path),
+        *checks.check_serving(table, batch_norms, path),
+        *checks.check_frozen(table, batch_norms, path),
+        *checks.check_copies(table, batch_norms, step, path),
+    ]
+    return GraphReport(
+        findings=sorted_findings(findings),
+        files=1,
+        batch_norms=tuple(describe(table, one) for one in batch_norms),
+        train_ops=tuple(table.label(op) for op in step.train_ops),
+        reached_updates=checks.reached_updates(table, batch_norms, step),
+    )
+
+
+def _fed(feeds: Mapping[Any, Any] | Sequence[Any] | None) -> dict[str, Any] | None:
+    if feeds is None:
+        return None
+    pairs: Iterable[tuple[Any, Any]]
+    pairs = feeds.items() if isinstance(feeds, Mapping) else ((one, None) for one in feeds)
+    return {str(getattr(one, "name", one)).split(":")[0]: value for one, value in pairs}
+
+
+def _add(report: GraphReport, part: GraphReport) -> None:
+    report.findings += part.findings
+    report.batch_norms += part.batch_norms
+    report.train_ops += part.train_ops
+    report.reached_updates.update(part.reached_updates)
+
+
+def _inspect_graph_file(
+    path: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
+) -> None:
+    from bnlint.runtime.graph_build import from_graph_def, from_meta_graph
+    from bnlint.runtime.loaders import read_graph_file
+
+    message = read_graph_file(path)
+    if hasattr(message, "meta_graphs"):
+        _inspect_meta_graphs(message, path, train_op, report)
+    elif hasattr(message, "graph_def"):
+        _add(report, _inspect_table(from_meta_graph(message), str(path), train_op))
+    else:
+        table = from_graph_def(message)
+        _add(report, _inspect_table(table, str(path), train_op))
+        _check_constants(table, path, report)
+    if data is not None:
+        message = (
+            "a graph without its checkpoint holds no statistics to measure: name the checkpoint"
+        )
+        raise LoadError(message)
+
+
+def _check_constants(table: Graph, path: Path, report: GraphReport) -> None:
+    """The statistics of a frozen graph are constants in it."""
+    from bnlint.runtime.checkpoint import check_stored
+    from bnlint.runtime.graph_batch_norm import constant_statistics, find_batch_norms
+
+    groups = [
+        found
+        for one in find_batch_norms(table)
+        if (found := constant_statistics(table, one)) is not None
+    ]
+    report.findings += check_stored(groups, str(path))
+
+
+def _inspect_meta_graphs(message: Any, path: Path, train_op: Any, report: GraphReport) -> None:
+    from bnlint.runtime.graph_build import from_meta_graph
+
+    for meta_graph in message.meta_graphs:
+        _add(report, _inspect_table(from_meta_graph(meta_graph), str(path), train_op))
+
+
+def _inspect_saved_model(
+    folder: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
+) -> None:
+    from bnlint.runtime.loaders import read_saved_model
+
+    message = read_saved_model(folder)
+    _inspect_meta_graphs(message, folder, train_op, report)
+    prefix = folder / "variables" / "variables"
+    if prefix.with_name("variables.index").is_file():
+        _check_checkpoint(prefix, str(folder), report)
+    elif any(one.moving_mean for one in report.batch_norms):
+        raise LoadError("its variables/variables.index is missing")
+    if data is not None:
+        from bnlint.runtime.graph_measure import measure_saved_model
+
+        report.findings += measure_saved_model(folder, message, data, str(folder))
+
+
+def _inspect_checkpoint(
+    prefix: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
+) -> None:
+    from bnlint.runtime.graph_build import from_meta_graph
+    from bnlint.runtime.loaders import read_graph_file
+
+    meta = prefix.with_name(prefix.name + ".meta")
+    meta_graph = read_graph_file(meta) if meta.is_file() else None
+    if meta_graph is not None:
+        _add(report, _inspect_table(from_meta_graph(meta_graph), str(meta), train_op))
+    _check_checkpoint(prefix, str(prefix), report)
+    if data is not None:
+        from bnlint.runtime.graph_measure import measure_checkpoint
+
+        if meta_graph is None:
+            raise LoadError(f"a measured check needs the graph: {meta.name} is missing")
+        report.findings += measure_checkpoint(prefix, meta_graph, data, str(prefix))
+
+
+def _check_checkpoint(prefix: Path, path: str, report: GraphReport) -> None:
+    from bnlint.runtime.checkpoint import check_stored
+    from bnlint.runtime.loaders_checkpoint import read_checkpoint
+
+    stored = read_checkpoint(prefix)
+    decays = {one.moving_mean.rpartition("/")[0]: one.decay for one in report.batch_norms}
+    for group in stored.groups:
+        group.decay = decays.get(group.name)
+    report.findings += check_stored(stored.groups, path, stored.steps)
+
+
+def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphReport) -> None:
+    from bnlint.runtime.checkpoint import check_stored
+    from bnlint.runtime.loaders_keras import read_keras
+    from bnlint.runtime.model import always_training, keras_info
+
+    found = read_keras(path)
+    report.batch_norms = tuple(keras_info(layer.path, layer.config) for layer in found.layers)
+    report.findings += always_training(found.always_training, str(path))
+    report.findings += check_stored(found.stored.groups, str(path), found.stored.steps)
+    if data is not None:
+        from bnlint.runtime.model import load_model, measure_model
+
+        report.findings += measure_model(load_model(path), data, str(path))
