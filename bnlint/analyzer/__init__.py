@@ -1,1 +1,116 @@
-"""bnlint.analyzer."""
+"""The static analyzer: facts per file, a linked project, programs, and the rules over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bnlint.findings import FileError, Finding, sorted_findings
+
+
+class SourceText(Protocol):
+    """What the analyzer needs of a source file (see bnlint.analyzer.sources.Source)."""
+
+    @property
+    def path(self) -> str:
+        """The file as the user named it."""
+
+    @property
+    def module(self) -> str:
+        """Dotted module name, relative to its import root."""
+
+    @property
+    def text(self) -> str:
+        """The Python text."""
+
+
+@dataclass
+class AnalysisResult:
+    """All findings of all rules, unfiltered and sorted, and the files that could not be read."""
+
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[FileError] = field(default_factory=list)
+
+
+def analyze(
+    sources: Sequence[SourceText], *, progress: Callable[[str], None] | None = None
+) -> AnalysisResult:
+    """Analyzes files together, as one project.
+
+    Args:
+      sources: the files. progress: called with each path as it is parsed, and with the name of
+        each entry point as it is followed.
+
+    Returns:
+      Findings and errors. A file that is not Python 3 gives a FileError and is left out; an
+      internal error in one program or rule gives a FileError and leaves that program out.
+    """
+    from bnlint.analyzer.project import Project
+
+    result = AnalysisResult()
+    facts = []
+    for source in sources:
+        if progress is not None:
+            progress(source.path)
+        parsed = _facts(source)
+        if isinstance(parsed, FileError):
+            result.errors.append(parsed)
+        else:
+            facts.append(parsed)
+    findings, errors = _check(Project(facts), progress)
+    result.findings = sorted_findings(_merged(findings))
+    result.errors += dict.fromkeys(errors)
+    return result
+
+
+def _facts(source: SourceText):  # type: ignore[no-untyped-def]  # ModuleFacts | FileError, lazily imported
+    import libcst
+
+    from bnlint.analyzer.facts import module_facts
+
+    is_package = source.path.replace("\\", "/").endswith("__init__.py")
+    try:
+        return module_facts(source.text, source.path, source.module, is_package)
+    except libcst.ParserSyntaxError as error:
+        return FileError(source.path, f"not valid Python 3: {_first_line(error)}", error.raw_line)
+    except RecursionError:
+        return FileError(source.path, "nested too deeply to be analyzed")
+
+
+def _first_line(error: Exception) -> str:
+    message = getattr(error, "message", "") or str(error)
+    return message.strip().splitlines()[0] if message.strip() else "syntax error"
+
+
+def _check(
+    project,
+    progress: Callable[[str], None] | None,  # type: ignore[no-untyped-def]
+) -> tuple[list[Finding], list[FileError]]:
+    from bnlint.analyzer.programs import programs
+    from bnlint.rule import all_rules
+
+    findings: list[Finding] = []
+    errors: list[FileError] = []
+    for program in programs(project, errors):
+        if progress is not None:
+            progress(program.entry.name)
+        for rule in all_rules().values():
+            try:
+                findings.extend(rule.run(program))
+            except Exception as error:  # one rule's bug must not hide the others' findings
+                where = program.entry.location.path
+                errors.append(FileError(where, f"internal error in {rule.code}: {error!r}"))
+    return findings, errors
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding per code and place: several programs may pass through the same lines."""
+    best: dict[tuple[str, str, int, int], Finding] = {}
+    for finding in findings:
+        place = finding.location
+        key = (finding.code, place.path, place.line, place.column)
+        known = best.get(key)
+        if known is None or known.confidence < finding.confidence:
+            best[key] = finding
+    return list(best.values())

@@ -175,7 +175,14 @@ class _Lowering:
         self.identifiers, self.class_scope, self.yields = outer
         self.identifiers |= reads
         return ir.FunctionDef(
-            *self.span(node), name, qualname, parameters, statements, decorators, reads, is_generator
+            *self.span(node),
+            name,
+            qualname,
+            parameters,
+            statements,
+            decorators,
+            reads,
+            is_generator,
         )
 
     def parameters(self, node: cst.Parameters) -> list[ir.Param]:
@@ -346,9 +353,7 @@ class _Lowering:
             value = self.expr(node.body)
             return [ir.Return(value.start, value.end, value)]
 
-        return ir.Lambda(
-            *self.span(node), self._function("<lambda>", node, node.params, [], body)
-        )
+        return ir.Lambda(*self.span(node), self._function("<lambda>", node, node.params, [], body))
 
     def comprehension(self, node: cst.BaseComp) -> ir.Expr:
         key = None

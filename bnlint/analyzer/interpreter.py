@@ -108,7 +108,7 @@ class Library(Protocol):
     def scoped_arguments(self, key: object) -> dict[str, Value]:
         """Arguments that the current arg_scope sets for a function."""
 
-    def convert(self, left: Value, right: Value) -> Symbol:
+    def convert(self, left: Value, right: Value, op: str) -> Symbol:
         """The result of an arithmetic operator on tensors."""
 
     def escaped(self, value: Value) -> None:
@@ -153,12 +153,15 @@ class Interpreter:
         self.active: list[ir.FunctionDef] = []
         self.path: dict[str, bool] = {}
         self.loop_depth = 0
+        self.loop_sizes: list[int | None] = []
         self.journals: list[_Journal] = []
         self.returns: list[list[Value]] = []
         self.yield_hooks: list[Callable[[Value], None] | None] = []
         self.module: Module | None = None
         self.statement: ir.Stmt | None = None
-        self.loaded: set[int] = set()
+        self.script_env = Env.__new__(Env)
+        self.script_env.slots = {}
+        self.called: set[int] = set()  # ids of the definitions that were followed
         self.library = make_library(self)
 
     # --- bookkeeping -----------------------------------------------------------------------
@@ -178,6 +181,15 @@ class Interpreter:
         for journal in self.journals:
             journal.record(slots, key)
         slots[key] = value
+
+    def loop_steps(self) -> int | None:
+        """How often the current statement runs, if every loop around it has a known length."""
+        steps = 1
+        for size in self.loop_sizes:
+            if size is None:
+                return None
+            steps *= size
+        return steps if self.loop_sizes else None
 
     def _step(self) -> None:
         self.steps += 1
@@ -327,6 +339,8 @@ class Interpreter:
     def for_(self, node: ir.For, env: Env) -> str:
         iterable = self.expr(node.iterable, env)
         self.loop_depth += 1
+        known = isinstance(iterable, Const) and isinstance(iterable.value, range)
+        self.loop_sizes.append(len(iterable.value) if known else None)  # type: ignore[union-attr]
         try:
             for item in self.loop_items(iterable):
                 self.bind(node.target, item, env, node)
@@ -337,6 +351,7 @@ class Interpreter:
                     break
         finally:
             self.loop_depth -= 1
+            self.loop_sizes.pop()
         return self.block(node.orelse, env)
 
     def loop_items(self, iterable: Value) -> list[Value]:
@@ -350,9 +365,7 @@ class Interpreter:
                 items.append(iterable.rest)
             return items
         if isinstance(iterable, DictValue):
-            keys: list[Value] = [
-                Const(key) for key in iterable.items if not _is_symbol_key(key)
-            ]
+            keys: list[Value] = [Const(key) for key in iterable.items if not _is_symbol_key(key)]
             return keys[:MAX_UNROLL] or [UNKNOWN]
         if isinstance(iterable, Choice):
             longest = max(
@@ -367,10 +380,12 @@ class Interpreter:
         if known is False:
             return self.block(node.orelse, env)
         self.loop_depth += 1
+        self.loop_sizes.append(None)
         try:
             flow = self.block(node.body, env)
         finally:
             self.loop_depth -= 1
+            self.loop_sizes.pop()
         return flow if flow == "return" else ""
 
     def with_(self, node: ir.With, env: Env) -> str:
@@ -431,9 +446,7 @@ class Interpreter:
 
     def _handled(self, key: str, handler: list[ir.Stmt], env: Env, flow: str) -> str:
         """A handler may run instead of the rest of the body."""
-        result = self.branch(
-            {key: True}, {}, lambda: self.block(handler, env), lambda: flow
-        )
+        result = self.branch({key: True}, {}, lambda: self.block(handler, env), lambda: flow)
         self.path = {name: value for name, value in self.path.items() if name != key}
         return result
 
@@ -458,7 +471,10 @@ class Interpreter:
             if short in ("contextmanager", "tf_contextmanager"):
                 value.is_context_manager = True
                 return value
-            if short in ("property", "cached_property", "lazy_property") or name == "abc.abstractproperty":
+            if (
+                short in ("property", "cached_property", "lazy_property")
+                or name == "abc.abstractproperty"
+            ):
                 value.is_property = True
                 return value
             if short == "staticmethod":
@@ -579,7 +595,14 @@ class Interpreter:
         """`target = value`."""
         if isinstance(target, ir.Name):
             home = self._home(env, target.id) if target.id in env.outer_names else env
-            self._bind_slot(home.slots, target.id, f"{home.name}#{home.number}.{target.id}", value, target.id, node)
+            self._bind_slot(
+                home.slots,
+                target.id,
+                f"{home.name}#{home.number}.{target.id}",
+                value,
+                target.id,
+                node,
+            )
         elif isinstance(target, ir.Attribute):
             self._bind_attribute(target, value, env, node)
         elif isinstance(target, ir.Display):
@@ -607,9 +630,7 @@ class Interpreter:
                 self.library.rebound(key, old, value, shown, node)
         self.assign_slot(slots, name, value)
 
-    def _bind_attribute(
-        self, target: ir.Attribute, value: Value, env: Env, node: ir.Node
-    ) -> None:
+    def _bind_attribute(self, target: ir.Attribute, value: Value, env: Env, node: ir.Node) -> None:
         owner = self.expr(target.value, env)
         shown = ir.dotted(target) or target.attr
         for option in owner.options if isinstance(owner, Choice) else (owner,):
@@ -819,7 +840,9 @@ class Interpreter:
             if value.rest is not None:
                 args.rest = symbol_of(args.rest, value.rest)
         elif not (isinstance(value, Const) and value.value is None):
-            args.rest = symbol_of(args.rest, value, UNKNOWN if not isinstance(value, Symbol) else None)
+            args.rest = symbol_of(
+                args.rest, value, UNKNOWN if not isinstance(value, Symbol) else None
+            )
 
     def _spread_keywords(self, args: Args, value: Value) -> None:
         if isinstance(value, DictValue):
@@ -895,6 +918,7 @@ class Interpreter:
         state = (self.module, self.path, self.statement, self.loop_depth)
         self.module = function.module
         self.active.append(definition)
+        self.called.add(id(definition))
         self.returns.append([])
         self.yield_hooks.append(at_yield)
         try:
@@ -1032,7 +1056,7 @@ class Interpreter:
             return ListValue(right.items, symbol_of(right.rest, left))
         if isinstance(left, ListValue) and op in ("*", "-"):
             return left
-        return self.library.convert(left, right)
+        return self.library.convert(left, right, op)
 
     def compare(self, node: ir.Compare, env: Env) -> Value:
         left, right = self.expr(node.left, env), self.expr(node.right, env)
@@ -1060,13 +1084,19 @@ class Interpreter:
         return Const(not positive)
 
     def _contains(self, left: Const, right: Value, negate: bool) -> Value:
-        if isinstance(right, Const) and isinstance(right.value, str) and isinstance(left.value, str):
+        if (
+            isinstance(right, Const)
+            and isinstance(right.value, str)
+            and isinstance(left.value, str)
+        ):
             return Const((left.value in right.value) is not negate)
         if isinstance(right, DictValue) and right.rest is None:
             return Const((left.value in right.items) is not negate)
         if isinstance(right, ListValue) and right.rest is None:
             if all(isinstance(item, Const) for item in right.items):
-                found = any(item.value == left.value for item in right.items if isinstance(item, Const))
+                found = any(
+                    item.value == left.value for item in right.items if isinstance(item, Const)
+                )
                 return Const(found is not negate)
         return Symbol(maybe=True)
 
@@ -1090,7 +1120,7 @@ class Interpreter:
             return symbol.but(maybe=True, key=f"{'!' if positive else ''}{key}" if key else "")
         if isinstance(value, Const) and isinstance(value.value, int | float) and node.op == "-":
             return Const(-value.value)
-        return self.library.convert(value, NONE)
+        return self.library.convert(value, NONE, node.op)
 
     def ternary(self, node: ir.Ternary, env: Env) -> Value:
         known, assume, deny = self.condition(node.test, env)
@@ -1112,14 +1142,22 @@ class Interpreter:
 
     def item(self, owner: Value, index: Value) -> Value:
         """`owner[index]`."""
-        if isinstance(owner, ListValue) and isinstance(index, Const) and isinstance(index.value, int):
+        if (
+            isinstance(owner, ListValue)
+            and isinstance(index, Const)
+            and isinstance(index.value, int)
+        ):
             if -len(owner.items) <= index.value < len(owner.items) and owner.rest is None:
                 return owner.items[index.value]
             if 0 <= index.value < len(owner.items):
                 return owner.items[index.value]
             return owner.rest if owner.rest is not None else UNKNOWN
         if isinstance(owner, ListValue):
-            return join([*owner.items, *([owner.rest] if owner.rest else [])]) if owner.items or owner.rest else UNKNOWN
+            return (
+                join([*owner.items, *([owner.rest] if owner.rest else [])])
+                if owner.items or owner.rest
+                else UNKNOWN
+            )
         if isinstance(owner, DictValue):
             key = dict_key(index)
             if key is not None and key in owner.items:
@@ -1415,11 +1453,7 @@ def _fold_compare(op: str, left: Any, right: Any) -> Value:
 
 
 _BUILTINS = frozenset(
-    "print len range zip enumerate list tuple dict set frozenset isinstance issubclass getattr "
-    "hasattr setattr int float str bool super sum min max sorted map filter reversed any all "
-    "type iter next open abs round repr callable property staticmethod classmethod object "
-    "vars id hash divmod pow input format slice Exception ValueError TypeError KeyError "
-    "NotImplementedError RuntimeError ImportError IOError AssertionError AttributeError".split()
+    ["print", "len", "range", "zip", "enumerate", "list", "tuple", "dict", "set", "frozenset", "isinstance", "issubclass", "getattr", "hasattr", "setattr", "int", "float", "str", "bool", "super", "sum", "min", "max", "sorted", "map", "filter", "reversed", "any", "all", "type", "iter", "next", "open", "abs", "round", "repr", "callable", "property", "staticmethod", "classmethod", "object", "vars", "id", "hash", "divmod", "pow", "input", "format", "slice", "Exception", "ValueError", "TypeError", "KeyError", "NotImplementedError", "RuntimeError", "ImportError", "IOError", "AssertionError", "AttributeError"]
 )
 
 _STATEMENTS: dict[type, Callable[[Interpreter, Any, Env], str]] = {

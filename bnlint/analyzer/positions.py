@@ -28,7 +28,10 @@ class _Span:
         self.state.spans[id(self.node)] = (self.state.offset, self.state.offset)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         spans = self.state.spans
         start = spans[id(self.node)][0]

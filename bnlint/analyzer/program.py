@@ -131,9 +131,7 @@ class Frame:
 
 
 TRAINING_PARAMETER_NAMES = frozenset(
-    "is_training training is_train istrain istraining isTraining train_mode training_mode "
-    "is_training_bn is_train_mode phase_train train_phase train_flag train_bn bn_training "
-    "trainmode isTrain is_train_phase".split()
+    ["is_training", "training", "is_train", "istrain", "istraining", "isTraining", "train_mode", "training_mode", "is_training_bn", "is_train_mode", "phase_train", "train_phase", "train_flag", "train_bn", "bn_training", "trainmode", "isTrain", "is_train_phase"]
 )
 
 

@@ -190,10 +190,7 @@ class ClassValue(Stateful):
     def external_bases(self) -> set[str]:
         """Canonical names of the library classes it descends from."""
         return {
-            base.name
-            for cls in self.lineage()
-            for base in cls.bases
-            if isinstance(base, External)
+            base.name for cls in self.lineage() for base in cls.bases if isinstance(base, External)
         }
 
 

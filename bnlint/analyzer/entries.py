@@ -1,0 +1,166 @@
+"""Where programs begin: scripts, functions that nobody in the project calls, model_fns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bnlint.analyzer import ir
+from bnlint.analyzer.project import Module, Project
+
+# Without one of these words nearby there is nothing that any rule could say.
+TRIGGERS = frozenset(
+    ["batch_norm", "batch_normalization", "BatchNormalization", "BatchNorm", "batchnorm", "SyncBatchNormalization", "applications"]
+)
+_LOSS_TRIGGERS = frozenset(["log"])
+_TRAINING_WORDS = frozenset(
+    ["minimize", "apply_gradients", "create_train_op", "optimize_loss", "UPDATE_OPS", "GradientTape", "Saver"]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """A place to start from: a module's top level, or a function (in class `owner`)."""
+
+    module: Module
+    function: ir.FunctionDef | None
+    owner: str
+
+
+class CallGraph:
+    """Which functions may reach which words, by name (an over-approximation)."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.functions: list[tuple[Module, ir.FunctionDef, str]] = [
+            (module, function, owner)
+            for module in project.modules
+            for function, owner in module.facts.functions
+        ]
+        self.by_name: dict[str, list[ir.FunctionDef]] = {}
+        for _, function, owner in self.functions:
+            self.by_name.setdefault(function.name, []).append(function)
+            if function.name in ("__init__", "__call__", "call") and owner:
+                self.by_name.setdefault(owner.rsplit(".", 1)[-1], []).append(function)
+        self.reaching = self._reach(TRIGGERS)
+
+    def _reach(self, words: frozenset[str]) -> set[int]:
+        """Functions that mention one of `words`, or a function that does, and so on."""
+        reached: set[int] = set()
+        mentions: dict[str, list[ir.FunctionDef]] = {}
+        names = self.by_name.keys()
+        for _, function, _ in self.functions:
+            for name in function.reads & names:
+                mentions.setdefault(name, []).append(function)
+        todo = [function for _, function, _ in self.functions if function.reads & words]
+        keys: dict[int, list[str]] = {}
+        for name, functions in self.by_name.items():
+            for function in functions:
+                keys.setdefault(id(function), []).append(name)
+        while todo:
+            function = todo.pop()
+            if id(function) in reached:
+                continue
+            reached.add(id(function))
+            for name in keys[id(function)]:
+                todo.extend(mentions.get(name, ()))
+        return reached
+
+    def interesting(self, reads: frozenset[str]) -> bool:
+        """Code that mentions these names may build a batch norm."""
+        if reads & TRIGGERS:
+            return True
+        return any(
+            id(function) in self.reaching
+            for name in reads & self.by_name.keys()
+            for function in self.by_name[name]
+        )
+
+    def roots(self) -> Iterator[Root]:
+        """Scripts first, then functions that no other code of the project mentions."""
+        mentioned = self._mentioned()
+        for module in self.project.modules:
+            if _is_script(module) and (
+                self.interesting(module.facts.reads) or _may_log_logits(module.facts.reads)
+            ):
+                yield Root(module, None, "")
+        for module, function, owner in self.functions:
+            if self._is_root(function, owner, mentioned):
+                yield Root(module, function, owner)
+
+    def _mentioned(self) -> dict[str, int]:
+        """How many functions and top levels mention each name."""
+        counts: dict[str, int] = {}
+        for _, function, _ in self.functions:
+            for name in function.reads:
+                counts[name] = counts.get(name, 0) + 1
+        for module in self.project.modules:
+            for name in _top_level_reads(module.facts.body):
+                counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def _is_root(self, function: ir.FunctionDef, owner: str, mentioned: dict[str, int]) -> bool:
+        if "." in function.qualname and not owner:
+            return False  # nested functions run with their outer function
+        if function.name.startswith("__") and function.name != "__call__":
+            return False
+        itself = 1 if function.name in function.reads else 0
+        if mentioned.get(function.name, 0) > itself and not is_model_fn(function):
+            return False
+        return id(function) in self.reaching or _may_log_logits(function.reads)
+
+
+def is_model_fn(function: ir.FunctionDef | None) -> bool:
+    """An estimator's model_fn: takes `mode` and makes an EstimatorSpec."""
+    if function is None:
+        return False
+    takes_mode = any(param.name == "mode" for param in function.params)
+    return takes_mode and bool(
+        function.reads & {"EstimatorSpec", "TPUEstimatorSpec", "ModelFnOps", "ModeKeys"}
+    )
+
+
+def _may_log_logits(reads: frozenset[str]) -> bool:
+    return (
+        "log" in reads
+        and bool(reads & {"logits", "tf", "tensorflow"})
+        and bool(reads & _TRAINING_WORDS)
+    )
+
+
+def _is_script(module: Module) -> bool:
+    """Its top level does something: calls functions that are not definitions."""
+    return any(_acts(statement) for statement in module.facts.body)
+
+
+def _acts(statement: ir.Stmt) -> bool:
+    if isinstance(statement, ir.If | ir.With | ir.For | ir.While | ir.Try):
+        return not isinstance(statement, ir.Try) or any(_acts(inner) for inner in statement.body)
+    if isinstance(statement, ir.ExprStmt):
+        return isinstance(statement.value, ir.Call)
+    if isinstance(statement, ir.Assign):
+        return isinstance(statement.value, ir.Call)
+    return False
+
+
+def _top_level_reads(body: list[ir.Stmt]) -> Iterator[str]:
+    """Names that code outside functions mentions (cheaply: call and name expressions)."""
+    todo: list[object] = list(body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ir.FunctionDef):
+            todo.extend(node.decorators)
+            continue
+        if isinstance(node, ir.Name):
+            yield node.id
+        elif isinstance(node, ir.Attribute):
+            yield node.attr
+        elif isinstance(node, ir.Const | str | int | bool) or node is None:
+            continue
+        if isinstance(node, ir.ClassDef):
+            todo.extend(node.body)
+        elif isinstance(node, list | tuple):
+            todo.extend(node)
+        elif isinstance(node, ir.Node | ir.Argument):
+            slots = [slot for cls in type(node).__mro__ for slot in getattr(cls, "__slots__", ())]
+            todo.extend(getattr(node, slot) for slot in slots if slot not in ("start", "end"))

@@ -1,0 +1,212 @@
+"""Runs the interpreter from every entry point, and the rules over what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.analyzer import (
+    entries,
+    graph_api,
+    ir,
+    keras_api,
+    python_api,
+    slim_api,
+)
+from bnlint.analyzer.interpreter import Args, BudgetExceeded, Interpreter, _Journal
+from bnlint.analyzer.library import TensorFlow
+from bnlint.analyzer.program import EntryPoint, Program
+from bnlint.analyzer.project import Module, Project
+from bnlint.analyzer.values import (
+    UNKNOWN,
+    ClassValue,
+    Const,
+    DictValue,
+    Env,
+    Function,
+    Instance,
+    Partial,
+    Symbol,
+    Value,
+)
+from bnlint.findings import FileError
+
+# Imported for the handlers they register.
+HANDLERS = (graph_api, keras_api, python_api, slim_api)
+MODES = {"train": "train", "eval": "eval", "infer": "predict"}
+
+
+def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
+    """Every program of the project, one per entry point (and mode of a model_fn).
+
+    An entry point that the interpreter fails on is left out and named in `errors`.
+    """
+    _load_all(project)
+    graph = entries.CallGraph(project)
+    followed: set[int] = set()
+    for root in graph.roots():
+        if id(root.function) in followed and not entries.is_model_fn(root.function):
+            continue  # a script called it (tf.app.run), with arguments that are known there
+        try:
+            yield from _follow(project, root, followed)
+        except Exception as error:  # a bug met by one program must not end the run
+            path = root.module.facts.path
+            name = root.function.qualname if root.function is not None else "the script"
+            errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
+
+
+def _load_all(project: Project) -> None:
+    """Fills every module's globals once; what import-time code builds is not a program."""
+    entry = EntryPoint(
+        "", "import", "", ir.ModuleFacts("", "", False, [], [0]).location(ir.Node(0, 0))
+    )
+    interpreter = _interpreter(project, Program(entry))
+    for module in project.modules:
+        interpreter.steps = 0
+        try:
+            interpreter.load(module)
+        except BudgetExceeded:
+            continue
+
+
+def _interpreter(project: Project, program: Program) -> Interpreter:
+    return Interpreter(project, lambda interpreter: TensorFlow(interpreter, program))
+
+
+def _follow(project: Project, root: entries.Root, followed: set[int]) -> Iterator[Program]:
+    if root.function is None:
+        yield from _follow_script(project, root.module, followed)
+    elif entries.is_model_fn(root.function) and not root.owner:
+        for mode in MODES:
+            yield from _follow_function(project, root, mode)
+    else:
+        yield from _follow_function(project, root, "")
+
+
+def _run(project: Project, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
+    """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
+    program = Program(entry)
+    interpreter = _interpreter(project, program)
+    library = interpreter.library
+    assert isinstance(library, TensorFlow) and callable(action)
+    interpreter.module = module
+    journal = _Journal()
+    interpreter.journals.append(journal)
+    model_fns: list[tuple[Value, Value]] = []
+    try:
+        result = action(interpreter)
+        if isinstance(result, Value) and entry.kind != "script":
+            library.escaped(result)
+    except (BudgetExceeded, RecursionError):
+        program.complete = False
+    finally:
+        model_fns = library.model_fns
+        yield library.recorder.finish()
+        if entry.mode == "":
+            for function, params in model_fns:
+                yield from _follow_model_fn(project, module, function, params)
+        journal.undo()
+
+
+def _follow_script(project: Project, module: Module, followed: set[int]) -> Iterator[Program]:
+    start = ir.Node(0, 0)
+    entry = EntryPoint(module.facts.path, "script", "", module.facts.location(start))
+    env = Env(module, None, module.name)
+    env.slots["__name__"] = Const("__main__")
+
+    def action(interpreter: Interpreter) -> None:
+        interpreter.script_env = env
+        interpreter.called = followed
+        interpreter.run_body(module, env)
+
+    yield from _run(project, entry, module, action)
+
+
+def _follow_function(project: Project, root: entries.Root, mode: str) -> Iterator[Program]:
+    definition = root.function
+    assert definition is not None
+    kind = "model_fn" if mode else "method" if root.owner else "function"
+    location = root.module.facts.location(definition)
+    name = f"{root.module.name}.{definition.qualname}"
+    entry = EntryPoint(name, kind, MODES.get(mode, ""), location)
+
+    def action(interpreter: Interpreter) -> Value | None:
+        function = _root_function(interpreter, root)
+        if function is None:
+            return None
+        args = _unknown_arguments(function, mode)
+        return interpreter.call_function(function, args, ir.Node(0, 0))
+
+    yield from _run(project, entry, root.module, action)
+
+
+def _root_function(interpreter: Interpreter, root: entries.Root) -> Function | None:
+    """The root as a value; a method is bound to a new instance made from unknown arguments."""
+    definition = root.function
+    assert definition is not None
+    env = root.module.env
+    if not root.owner:
+        value = env.slots.get(definition.name)
+        if isinstance(value, Function) and value.definition is definition:
+            return value
+        return Function(definition, env)
+    cls = env.slots.get(root.owner)
+    if not isinstance(cls, ClassValue):
+        return None
+    function = cls.slots.get(definition.name)
+    if not isinstance(function, Function) or function.is_static or function.is_class_method:
+        return function if isinstance(function, Function) else None
+    instance = Instance(cls)
+    for base in cls.lineage():
+        init = base.slots.get("__init__")
+        if isinstance(init, Function):
+            bound = Function(init.definition, init.env, instance, init.owner)
+            interpreter.call_function(bound, _unknown_arguments(bound, ""), ir.Node(0, 0))
+            break
+    return Function(function.definition, function.env, instance, function.owner)
+
+
+def _unknown_arguments(function: Function, mode: str) -> Args:
+    """Every parameter as an unknown of its own, so that equal conditions stay equal."""
+    args = Args()
+    params = function.definition.params
+    if function.bound is not None or (function.owner is not None and not function.is_static):
+        params = params[1:]
+    for param in params:
+        if param.kind in ("*", "**"):
+            continue
+        value: Value = UNKNOWN.but(
+            key=f"{function.definition.qualname}.{param.name}", opaque=param.name != "labels"
+        )
+        if param.name == "mode" and mode:
+            value = Const(mode)
+        args.keywords[param.name] = value
+    return args
+
+
+def _follow_model_fn(
+    project: Project, module: Module, function: Value, params: Value
+) -> Iterator[Program]:
+    """A model_fn that a program handed to an Estimator, in each mode."""
+    target = function.func if isinstance(function, Partial) else function
+    if not isinstance(target, Function):
+        return
+    given = [param.name for param in target.definition.params]
+    location = target.module.facts.location(target.definition)
+    name = f"{target.module.name}.{target.definition.qualname}"
+    for mode, purpose in MODES.items():
+        entry = EntryPoint(name, "model_fn", purpose, location)
+
+        def action(interpreter: Interpreter, mode: str = mode) -> Value:
+            keywords: dict[str, Value] = {}
+            for parameter in given:
+                if parameter == "mode":
+                    keywords[parameter] = Const(mode)
+                elif parameter == "params":
+                    known = isinstance(params, DictValue)
+                    keywords[parameter] = params if known else UNKNOWN.but(key="params")
+                elif parameter in ("features", "labels"):
+                    keywords[parameter] = Symbol(key=parameter)
+            node = ir.Call(0, 0, ir.Name(0, 0, ""), [])
+            return interpreter.call(function, Args([], keywords), node)
+
+        yield from _run(project, entry, target.module, action)
