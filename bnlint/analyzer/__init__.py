@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bnlint.findings import FileError, Finding, sorted_findings
+
+if TYPE_CHECKING:
+    from bnlint.analyzer.ir import ModuleFacts
+    from bnlint.analyzer.project import Project
 
 
 class SourceText(Protocol):
@@ -64,7 +68,7 @@ def analyze(
     return result
 
 
-def _facts(source: SourceText):  # type: ignore[no-untyped-def]  # ModuleFacts | FileError, lazily imported
+def _facts(source: SourceText) -> ModuleFacts | FileError:
     import libcst
 
     from bnlint.analyzer.facts import module_facts
@@ -84,8 +88,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check(
-    project,
-    progress: Callable[[str], None] | None,  # type: ignore[no-untyped-def]
+    project: Project, progress: Callable[[str], None] | None
 ) -> tuple[list[Finding], list[FileError]]:
     from bnlint.analyzer.programs import programs
     from bnlint.rule import all_rules

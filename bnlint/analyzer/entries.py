@@ -10,11 +10,12 @@ from bnlint.analyzer.project import Module, Project
 
 # Without one of these words nearby there is nothing that any rule could say.
 TRIGGERS = frozenset(
-    ["batch_norm", "batch_normalization", "BatchNormalization", "BatchNorm", "batchnorm", "SyncBatchNormalization", "applications"]
+    "batch_norm batch_normalization BatchNormalization BatchNorm batchnorm "
+    "SyncBatchNormalization applications".split()
 )
 _LOSS_TRIGGERS = frozenset(["log"])
 _TRAINING_WORDS = frozenset(
-    ["minimize", "apply_gradients", "create_train_op", "optimize_loss", "UPDATE_OPS", "GradientTape", "Saver"]
+    "minimize apply_gradients create_train_op optimize_loss UPDATE_OPS GradientTape Saver".split()
 )
 
 

@@ -471,11 +471,7 @@ def create_train_op(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     tf.recorder.gradients_seen = True
     # tf.contrib.training and slim.learning agree on the first three parameters.
     given = args.get(3, "update_ops")
-    if isinstance(given, Const) and given.value is None:
-        how, updates = "empty", TENSOR  # slim: None means no updates are attached
-        how, updates = _attached(tf, None, node)
-    else:
-        how, updates = _attached(tf, given, node)
+    how, updates = _attached(tf, given, node)
     if args.rest is not None:
         how, updates = "unknown", updates.but(maybe=True)
     loss = symbol_of(args.get(0, "total_loss"))
@@ -509,8 +505,6 @@ def optimize_loss(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 def session(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     chosen = args.get(1, "graph")
     number = chosen.slots["graph"] if isinstance(chosen, Object) and chosen.kind == "graph" else -1
-    if args.get(None, "checkpoint_dir") is not None and "Training" in ir.dotted(node.func):
-        pass  # restores its own training run: not a pretrained network
     return Object("session", graph=number)
 
 
@@ -584,7 +578,7 @@ def evaluate(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 
 @handles(
     "tensorflow.saved_model.simple_save", "tensorflow.graph_util.convert_variables_to_constants",
-    "tensorflow.saved_model.save", "tensorflow.graph_util.convert_variables_to_constants_from_graph",
+    "tensorflow.saved_model.save",
 )  # fmt: skip
 def export(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     place = (tf.recorder.here(node), tf.recorder.graph, tf.interpreter.tick())
@@ -751,7 +745,8 @@ def supervisor(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 @handles(
     "tensorflow.train.init_from_checkpoint", "slim.init_from_checkpoint",
     "slim.assign_from_checkpoint", "slim.assign_from_checkpoint_fn", "slim.assign_from_values",
-    "slim.assign_from_values_fn", "tensorflow.import_graph_def", "tensorflow.train.import_meta_graph",
+    "slim.assign_from_values_fn", "tensorflow.import_graph_def",
+    "tensorflow.train.import_meta_graph",
     "tensorflow.saved_model.loader.load", "tensorflow.saved_model.load",
 )  # fmt: skip
 def init_from_checkpoint(tf: TensorFlow, args: Args, node: ir.Call) -> Value:

@@ -339,8 +339,8 @@ class Interpreter:
     def for_(self, node: ir.For, env: Env) -> str:
         iterable = self.expr(node.iterable, env)
         self.loop_depth += 1
-        known = isinstance(iterable, Const) and isinstance(iterable.value, range)
-        self.loop_sizes.append(len(iterable.value) if known else None)  # type: ignore[union-attr]
+        numbers = iterable.value if isinstance(iterable, Const) else None
+        self.loop_sizes.append(len(numbers) if isinstance(numbers, range) else None)
         try:
             for item in self.loop_items(iterable):
                 self.bind(node.target, item, env, node)
@@ -1093,11 +1093,9 @@ class Interpreter:
         if isinstance(right, DictValue) and right.rest is None:
             return Const((left.value in right.items) is not negate)
         if isinstance(right, ListValue) and right.rest is None:
-            if all(isinstance(item, Const) for item in right.items):
-                found = any(
-                    item.value == left.value for item in right.items if isinstance(item, Const)
-                )
-                return Const(found is not negate)
+            constants = [item.value for item in right.items if isinstance(item, Const)]
+            if len(constants) == len(right.items):
+                return Const((left.value in constants) is not negate)
         return Symbol(maybe=True)
 
     def bool_op(self, node: ir.BoolOp, env: Env) -> Value:
@@ -1453,7 +1451,12 @@ def _fold_compare(op: str, left: Any, right: Any) -> Value:
 
 
 _BUILTINS = frozenset(
-    ["print", "len", "range", "zip", "enumerate", "list", "tuple", "dict", "set", "frozenset", "isinstance", "issubclass", "getattr", "hasattr", "setattr", "int", "float", "str", "bool", "super", "sum", "min", "max", "sorted", "map", "filter", "reversed", "any", "all", "type", "iter", "next", "open", "abs", "round", "repr", "callable", "property", "staticmethod", "classmethod", "object", "vars", "id", "hash", "divmod", "pow", "input", "format", "slice", "Exception", "ValueError", "TypeError", "KeyError", "NotImplementedError", "RuntimeError", "ImportError", "IOError", "AssertionError", "AttributeError"]
+    "print len range zip enumerate list tuple dict set frozenset isinstance issubclass "
+    "getattr hasattr setattr int float str bool super sum min max sorted map filter "
+    "reversed any all type iter next open abs round repr callable property staticmethod "
+    "classmethod object vars id hash divmod pow input format slice Exception ValueError "
+    "TypeError KeyError NotImplementedError RuntimeError ImportError IOError "
+    "AssertionError AttributeError".split()
 )
 
 _STATEMENTS: dict[type, Callable[[Interpreter, Any, Env], str]] = {

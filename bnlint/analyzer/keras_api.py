@@ -108,7 +108,7 @@ for _name in ("Dense", "Conv1D", "Conv2D", "Conv3D", "Activation", "Dropout", "F
               "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Embedding", "LSTM",
               "GRU", "Add", "Concatenate", "Reshape", "Conv2DTranspose", "SeparableConv2D",
               "DepthwiseConv2D", "ZeroPadding2D", "UpSampling2D", "LeakyReLU", "Lambda",
-              "LayerNormalization", "MaxPool2D", "Softmax", "InputLayer", "PReLU", "Conv3DTranspose",
+              "LayerNormalization", "MaxPool2D", "Softmax", "InputLayer", "PReLU",
               ):  # fmt: skip
     FUNCTIONS[f"keras.layers.{_name}"] = _keras_layer
 

@@ -49,7 +49,9 @@ INSTANCE_BASES: dict[str, str] = {}
 
 # Functions of these libraries neither build graphs nor hold ops.
 _PURE = frozenset(
-    ["numpy", "math", "os", "sys", "re", "time", "random", "scipy", "json", "glob", "shutil", "logging", "datetime", "builtins", "collections", "itertools", "functools", "operator", "string", "copy", "pickle", "cv2", "PIL", "matplotlib", "pandas", "sklearn", "tqdm", "six", "argparse", "absl", "types", "typing", "warnings"]
+    "numpy math os sys re time random scipy json glob shutil logging datetime builtins "
+    "collections itertools functools operator string copy pickle cv2 PIL matplotlib pandas "
+    "sklearn tqdm six argparse absl types typing warnings".split()
 )
 _FRAMEWORKS = frozenset(["tensorflow", "slim", "keras", "moving_averages"])
 
@@ -312,7 +314,8 @@ _GRAPH_KEYS = {
     "REGULARIZATION_LOSSES": "regularization_losses",
 }
 _BUILDERS = frozenset(
-    ["batch_norm", "batch_normalization", "BatchNormalization", "normalizer_fn", "minimize", "apply_gradients", "UPDATE_OPS", "conv2d", "fully_connected", "dense", "model", "net", "network"]
+    "batch_norm batch_normalization BatchNormalization normalizer_fn minimize "
+    "apply_gradients UPDATE_OPS conv2d fully_connected dense model net network".split()
 )
 
 __all__ = [

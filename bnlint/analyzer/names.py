@@ -34,7 +34,8 @@ _PREFIXES = (
 )
 # Sub-modules in which slim's functions really live; they are dropped from the middle of names.
 _SLIM_INNER = frozenset(
-    ["python", "ops", "layers", "arg_scope", "variables", "regularizers", "initializers", "optimizers", "framework", "normalization"]
+    "python ops layers arg_scope variables regularizers initializers optimizers framework "
+    "normalization".split()
 )
 _PYTHON_OPS = re.compile(r"^tensorflow\.python\.(?:ops|framework|platform|client)\.\w+\.(?=\w)")
 _KERAS_LAYERS = re.compile(r"^keras\.(?:src\.)?layers\.(?:\w+\.)*(?=\w+$)")

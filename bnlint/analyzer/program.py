@@ -123,7 +123,7 @@ class Frame:
 
     @property
     def training_parameter(self) -> Parameter | None:
-        """The parameter named is_training, training, is_train, train, train_mode, phase_train, ..."""
+        """The first parameter named is_training, training, is_train, phase_train, ..."""
         for parameter in self.parameters:
             if parameter.name in TRAINING_PARAMETER_NAMES:
                 return parameter
@@ -131,13 +131,15 @@ class Frame:
 
 
 TRAINING_PARAMETER_NAMES = frozenset(
-    ["is_training", "training", "is_train", "istrain", "istraining", "isTraining", "train_mode", "training_mode", "is_training_bn", "is_train_mode", "phase_train", "train_phase", "train_flag", "train_bn", "bn_training", "trainmode", "isTrain", "is_train_phase"]
+    "is_training training is_train istrain istraining isTraining train_mode training_mode "
+    "is_training_bn is_train_mode phase_train train_phase train_flag train_bn bn_training "
+    "trainmode isTrain is_train_phase".split()
 )
 
 
 @dataclass(eq=False)
 class BatchNorm:
-    """One batch norm built into a graph (graph-mode APIs: slim, contrib.layers, tf.layers, tf.nn...).
+    """One batch norm built into a graph.
 
     Attributes:
       location: of the call that builds it (the `conv2d` call if it is that conv's normalizer_fn).
@@ -165,7 +167,7 @@ class BatchNorm:
     api: str
     training: Flag
     updates: str
-    collection: str
+    collection: str | None
     scope: str | None
     reuses: BatchNorm | None
     reuse_unknown: bool
@@ -236,7 +238,8 @@ class TrainOp:
       location: of the call that made it.
       api: "minimize", "apply_gradients", "create_train_op", "optimize_loss", "train_op" (other).
       statement: start of the statement that made it (for fixes); None if not a simple statement.
-      tf_name: how this file writes tf1-style symbols ("tf", "tf.compat.v1", "tf1"), for fixes; "" if unknown.
+      tf_name: how this file writes TF1-style symbols ("tf", "tf.compat.v1", "tf1"), for fixes;
+        "" if unknown.
       batch_norms: those its loss depends on (their outputs are on the way to the loss).
       loss_unknown: the loss's history is not fully known (batch norms may be missing above).
       update_ops_argument: create_train_op/optimize_loss only: "default" (not passed: everything in
@@ -453,7 +456,10 @@ class KerasCall:
 
 @dataclass(eq=False)
 class LearningPhase:
-    """`K.set_learning_phase(value)`. `runs_after`: fit / predict / evaluate calls after it: (kind, location)."""
+    """`K.set_learning_phase(value)`.
+
+    `runs_after`: the fit, predict and evaluate calls after it, as (kind, location).
+    """
 
     location: Location
     value: bool | None
@@ -543,5 +549,5 @@ class Program:
 
     @property
     def is_tail_of_unknown(self) -> bool:
-        """The entry is a function nobody in the project calls: its arguments and caller are unknown."""
+        """The entry is a function nobody in the project calls: its arguments are unknown."""
         return self.entry.kind in ("function", "method")

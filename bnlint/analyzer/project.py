@@ -81,5 +81,6 @@ def _nearest(candidates: list[Module], importer: Module) -> Module:
 
 
 _LIBRARIES = frozenset(
-    ["tensorflow", "tf_slim", "keras", "tf_keras", "torch", "jax", "flax", "numpy", "scipy", "os", "sys", "re", "time", "math", "random", "collections", "functools", "itertools", "logging", "typing", "json", "six", "absl", "argparse"]
+    "tensorflow tf_slim keras tf_keras torch jax flax numpy scipy os sys re time math "
+    "random collections functools itertools logging typing json six absl argparse".split()
 )

@@ -86,7 +86,7 @@ def mapping(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
         else:
             result.slots["rest"] = symbol_of(value, UNKNOWN)
     for keyword, value in args.keywords.items():
-        result.slots[("=", keyword)] = value  # type: ignore[index]
+        result.slots["=", keyword] = value
     if args.rest is not None:
         result.slots["rest"] = args.rest
     return result

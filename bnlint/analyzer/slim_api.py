@@ -255,8 +255,8 @@ def _training_flag(
 
 
 def _batch_norm(tf: TensorFlow, args: Args, node: ir.Call, via: str) -> Symbol:
-    """slim.batch_norm(inputs, decay=0.999, center, scale, epsilon, activation_fn, param_initializers,
-    param_regularizers, updates_collections=UPDATE_OPS, is_training=True, reuse, ...)."""
+    """Positions are those of tf_slim 1.1: decay 1, activation_fn 5, updates_collections 8,
+    is_training 9, reuse 10."""
     explicit = args.get(9, "is_training")
     merged = _scoped(tf, "slim.batch_norm", args)
     training = merged.get(9, "is_training")
@@ -318,7 +318,7 @@ def _layers_norm(
     reuse: bool | None, momentum: float | None, trainable: bool | None,
     first: BatchNorm | None = None, definition: Location | None = None,
 ) -> Symbol:  # fmt: skip
-    norm, output = tf.recorder.batch_norm(
+    _, output = tf.recorder.batch_norm(
         node, symbol_of(args.get(0, "inputs")), api="tf.layers",
         training=_training_flag(tf, training, "argument", args.rest, default=False),
         collection=UPDATE_OPS, collection_known=True, scope=path, trainable=trainable,

@@ -95,7 +95,7 @@ class Stateful(Value):
     __slots__ = ("number", "slots")
 
     def __init__(self, **slots: Any) -> None:
-        self.slots: dict[str, Any] = slots
+        self.slots: dict[Any, Any] = slots
         self.number = next(_numbers)
 
 
@@ -125,7 +125,7 @@ class DictValue(Stateful):
     def __init__(self, items: dict[Any, Value] | None = None, rest: Symbol | None = None) -> None:
         super().__init__(rest=rest)
         for key, value in (items or {}).items():
-            self.slots[("=", key)] = value  # type: ignore[index]  # tuple keys keep "rest" apart
+            self.slots["=", key] = value  # tuple keys keep "rest" apart
 
     @property
     def items(self) -> dict[Any, Value]:
