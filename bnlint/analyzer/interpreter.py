@@ -115,8 +115,8 @@ class Library(Protocol):
         """The value went where the interpreter does not follow."""
 
 
-@dataclass
-class _Journal:
+@dataclass(eq=False)
+class Journal:
     """Old values of the slots changed since it was opened."""
 
     old: dict[tuple[int, Any], tuple[dict[Any, Any], Any]] = field(default_factory=dict)
@@ -154,7 +154,7 @@ class Interpreter:
         self.path: dict[str, bool] = {}
         self.loop_depth = 0
         self.loop_sizes: list[int | None] = []
-        self.journals: list[_Journal] = []
+        self.journals: list[Journal] = []
         self.returns: list[list[Value]] = []
         self.yield_hooks: list[Callable[[Value], None] | None] = []
         self.module: Module | None = None
@@ -286,22 +286,22 @@ class Interpreter:
     ) -> str:
         """Follows both sides and merges what they changed."""
         path = self.path
-        journal = _Journal()
+        journal = Journal()
         self.journals.append(journal)
         self.path = {**path, **assume}
         try:
             first_flow = then()
         finally:
-            self.journals.remove(journal)
+            self.journals.pop()
         first_path = self.path
         first = journal.undo()
-        journal = _Journal()
+        journal = Journal()
         self.journals.append(journal)
         self.path = {**path, **deny}
         try:
             second_flow = otherwise()
         finally:
-            self.journals.remove(journal)
+            self.journals.pop()
         second_path = self.path
         self.path = path
         if first_flow and not second_flow:
@@ -324,7 +324,7 @@ class Interpreter:
             _put(slots, key, value)
 
     def _merge(
-        self, first: dict[tuple[int, Any], tuple[dict[Any, Any], Any]], second: _Journal
+        self, first: dict[tuple[int, Any], tuple[dict[Any, Any], Any]], second: Journal
     ) -> None:
         for entry, (slots, value) in first.items():
             key = entry[1]

@@ -12,7 +12,7 @@ from bnlint.analyzer import (
     python_api,
     slim_api,
 )
-from bnlint.analyzer.interpreter import Args, BudgetExceeded, Interpreter, _Journal
+from bnlint.analyzer.interpreter import Args, BudgetExceeded, Interpreter, Journal
 from bnlint.analyzer.library import TensorFlow
 from bnlint.analyzer.program import EntryPoint, Program
 from bnlint.analyzer.project import Module, Project
@@ -89,7 +89,7 @@ def _run(project: Project, entry: EntryPoint, module: Module, action: object) ->
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)
     interpreter.module = module
-    journal = _Journal()
+    journal = Journal()
     interpreter.journals.append(journal)
     model_fns: list[tuple[Value, Value]] = []
     try:
