@@ -72,9 +72,7 @@ def core_batch_norm(
     return _normalize(inputs, axis, [mean, variance, offset, scale], settings.epsilon)
 
 
-def _create_parameters(
-    channels: int, dtype: Any, settings: Settings, renorm: bool
-) -> Parameters:
+def _create_parameters(channels: int, dtype: Any, settings: Settings, renorm: bool) -> Parameters:
     def create(name: str, initializer: Any, trainable: bool) -> Any:
         return layer_variable(
             name,

@@ -148,6 +148,4 @@ def _update_moments(
     if settings.updates_collections is None:
         return utils.smart_cond(settings.is_training, updated, lambda: params.averages)
     _collect_updates(mean, variance, params, settings)
-    return utils.smart_cond(
-        settings.is_training, lambda: (mean, variance), lambda: params.averages
-    )
+    return utils.smart_cond(settings.is_training, lambda: (mean, variance), lambda: params.averages)

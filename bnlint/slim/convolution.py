@@ -124,7 +124,9 @@ def convolution(
 
 
 @add_arg_scope
-def convolution1d(inputs: Any, num_outputs: int, kernel_size: Any, *args: Any, **kwargs: Any) -> Any:
+def convolution1d(
+    inputs: Any, num_outputs: int, kernel_size: Any, *args: Any, **kwargs: Any
+) -> Any:
     """As `convolution`, of inputs of rank 3."""
     return convolution(inputs, num_outputs, kernel_size, *args, conv_dims=1, **kwargs)
 
@@ -177,7 +179,9 @@ def convolution2d(
 
 
 @add_arg_scope
-def convolution3d(inputs: Any, num_outputs: int, kernel_size: Any, *args: Any, **kwargs: Any) -> Any:
+def convolution3d(
+    inputs: Any, num_outputs: int, kernel_size: Any, *args: Any, **kwargs: Any
+) -> Any:
     """As `convolution`, of inputs of rank 5."""
     return convolution(inputs, num_outputs, kernel_size, *args, conv_dims=3, **kwargs)
 

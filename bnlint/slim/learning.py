@@ -291,9 +291,7 @@ def train(
         )
         if logdir and is_chief:
             tf.logging.info("Finished training! Saving model to disk.")
-            supervisor.saver.save(
-                sess, supervisor.save_path, global_step=supervisor.global_step
-            )
+            supervisor.saver.save(sess, supervisor.save_path, global_step=supervisor.global_step)
             supervisor.stop(
                 threads, close_summary_writer=True, ignore_live_threads=ignore_live_threads
             )

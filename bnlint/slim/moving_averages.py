@@ -43,8 +43,7 @@ def assign_moving_average(
         value = tf.cast(value, variable.dtype.base_dtype)
         if shadow is None:
             return tf.assign_sub(variable, (variable - value) * rate, name=scope)
-        with tf.name_scope(variable.op.name) as name:
-            biased = tf.assign_sub(shadow.biased, (shadow.biased - value) * rate)
-            steps = tf.assign_add(shadow.local_step, 1)
-            correction = 1 - tf.pow(1.0 - rate, steps)
-            return tf.assign(variable, biased / correction, name=name)
+        biased = tf.assign_sub(shadow.biased, (shadow.biased - value) * rate)
+        steps = tf.assign_add(shadow.local_step, 1)
+        correction = 1 - tf.pow(1.0 - rate, steps)
+        return tf.assign(variable, biased / correction, name=scope)

@@ -78,9 +78,7 @@ class _Unpartitioned:
 
 def _model_variable_getter(rename: dict[str, str] | None) -> Callable[..., Any]:
     # TensorFlow passes the next getter of the chain by the name `getter`.
-    def rename_and_create(
-        getter: Callable[..., Any], name: str, *args: Any, **kwargs: Any
-    ) -> Any:
+    def rename_and_create(getter: Callable[..., Any], name: str, *args: Any, **kwargs: Any) -> Any:
         head, slash, last = name.rpartition("/")
         name = head + slash + (rename or {}).get(last, last)
         kept = {key: value for key, value in kwargs.items() if key in _MODEL_VARIABLE_ARGUMENTS}

@@ -215,7 +215,9 @@ def get_variables_to_restore(include: Any = None, exclude: Any = None) -> list[A
     for name, scopes in (("include", include), ("exclude", exclude)):
         if scopes is not None and not isinstance(scopes, (list, tuple)):
             raise TypeError(f"{name} is provided but is not a list or a tuple.")
-    included = [var for scope in ([None] if include is None else include) for var in get_variables(scope)]
+    included = [
+        var for scope in ([None] if include is None else include) for var in get_variables(scope)
+    ]
     excluded = {id(var) for scope in exclude or () for var in get_variables(scope)}
     return [var for var in included if id(var) not in excluded]
 
