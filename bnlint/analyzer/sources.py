@@ -1,0 +1,227 @@
+"""Finding and reading the files to lint: Python files and notebooks, never executed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import tokenize
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pathspec
+
+from bnlint.findings import FileError, Location
+
+MAX_BYTES = 5 * 1024 * 1024  # generated code and data; no hand-written source is this large
+SUFFIXES = (".py", ".pyw", ".ipynb")
+DEFAULT_EXCLUDES = (
+    ".git", ".hg", ".svn", ".tox", ".nox", ".venv", "venv", "node_modules", "__pycache__",
+    ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints", "build", "dist",
+    "*.egg-info", "site-packages",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file's Python text.
+
+    Attributes:
+      path: as the user named it. module: dotted name, from the outermost folder that is a
+        package (or the file's own name).
+      text: Python text; a notebook's code cells one after another.
+      cells: for notebooks, (first line in `text`, cell number) of each code cell, in order.
+      encoding: of the file, for writing it back; newline: "\\n" or "\\r\\n".
+    """
+
+    path: str
+    module: str
+    text: str
+    cells: tuple[tuple[int, int], ...] = ()
+    encoding: str = "utf-8"
+
+    def to_cell(self, location: Location) -> Location:
+        """A location in `text` as (cell, line in that cell) for notebooks."""
+        if not self.cells or not location.line:
+            return location
+        start, number = max(
+            (cell for cell in self.cells if cell[0] <= location.line), default=self.cells[0]
+        )
+        shift = start - 1
+        return Location(
+            location.path, location.line - shift, location.column,
+            max(location.end_line - shift, 0), location.end_column, number, location.node,
+        )  # fmt: skip
+
+
+def discover(
+    paths: Sequence[str], exclude: Sequence[str] = (), errors: list[FileError] | None = None
+) -> Iterator[str]:
+    """The files to lint below `paths`, each once, in sorted order per folder.
+
+    Files named directly are always taken. Folders are walked without `exclude` patterns
+    (gitignore syntax) and without what the folder's own `.gitignore` files leave out;
+    symbolic links to folders are followed once. Trouble is added to `errors`.
+    """
+    problems = errors if errors is not None else []
+    seen: set[str] = set()
+    for path in paths:
+        if os.path.isdir(path):
+            yield from _walk(path, _spec([*DEFAULT_EXCLUDES, *exclude]), problems, seen)
+        elif not os.path.lexists(path):
+            problems.append(FileError(path, "no such file or folder"))
+        elif _first_time(path, seen):
+            yield path
+
+
+def _first_time(path: str, seen: set[str]) -> bool:
+    real = os.path.realpath(path)
+    if real in seen:
+        return False
+    seen.add(real)
+    return True
+
+
+def _spec(patterns: Sequence[str]) -> pathspec.PathSpec:
+    return pathspec.PathSpec.from_lines("gitignore", patterns)
+
+
+def _walk(
+    root: str, spec: pathspec.PathSpec, errors: list[FileError], seen: set[str]
+) -> Iterator[str]:
+    ignored: dict[str, pathspec.PathSpec] = {}
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=_note(errors)):
+        if not _first_time(folder, seen):
+            folders.clear()  # a symbolic link led back here
+            continue
+        _read_gitignore(folder, ignored)
+
+        def kept(name: str, is_folder: bool, folder: str = folder) -> bool:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, root) + ("/" if is_folder else "")
+            return not spec.match_file(relative) and not _git_ignored(path, is_folder, ignored)
+
+        folders[:] = sorted(name for name in folders if kept(name, True))
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if name.endswith(SUFFIXES) and kept(name, False) and _first_time(path, seen):
+                yield path
+
+
+def _note(errors: list[FileError]):  # type: ignore[no-untyped-def]
+    def note(error: OSError) -> None:
+        errors.append(FileError(str(error.filename), error.strerror or "cannot be read"))
+
+    return note
+
+
+def _read_gitignore(folder: str, ignored: dict[str, pathspec.PathSpec]) -> None:
+    try:
+        text = Path(folder, ".gitignore").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return
+    ignored[folder] = _spec(text.splitlines())
+
+
+def _git_ignored(path: str, is_folder: bool, ignored: dict[str, pathspec.PathSpec]) -> bool:
+    for folder, spec in ignored.items():
+        if path.startswith(folder + os.sep):
+            relative = os.path.relpath(path, folder) + ("/" if is_folder else "")
+            if spec.match_file(relative):
+                return True
+    return False
+
+
+def read_source(path: str, max_bytes: int = MAX_BYTES) -> Source | FileError:
+    """Reads one file, or says why it cannot be linted."""
+    try:
+        if os.path.isdir(path):
+            return FileError(path, "is a folder, not a file")
+        if os.path.getsize(path) > max_bytes:
+            return FileError(path, f"larger than {max_bytes} bytes, not read")
+        data = Path(path).read_bytes()
+    except OSError as error:
+        reason = "broken symbolic link" if os.path.islink(path) else error.strerror
+        return FileError(path, reason or "cannot be read")
+    return source_from_bytes(data, path)
+
+
+def source_from_bytes(data: bytes, path: str) -> Source | FileError:
+    """A Source from a file's bytes (also for stdin, named `path`)."""
+    if path.endswith(".ipynb"):
+        return _notebook(data, path)
+    decoded = _decode(data, path)
+    if isinstance(decoded, FileError):
+        return decoded
+    text, encoding = decoded
+    return Source(path, module_name(path), text, encoding=encoding)
+
+
+def _decode(data: bytes, path: str) -> tuple[str, str] | FileError:
+    """Text and encoding by PEP 263 (a BOM or a cookie, else UTF-8)."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return FileError(path, "UTF-16 text: Python source must be UTF-8 or declare its encoding")
+    if b"\0" in data:
+        return FileError(path, "holds NUL bytes: a binary file?")
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding), encoding
+    except (SyntaxError, LookupError) as error:
+        return FileError(path, f"encoding: {error}")
+    except UnicodeDecodeError as error:
+        return FileError(path, f"is not valid {encoding}: {error.reason} at byte {error.start}")
+
+
+def module_name(path: str) -> str:
+    """The dotted module name of a file, counted from the folder above its outermost package."""
+    file = Path(os.path.abspath(path))
+    parts = [] if file.stem == "__init__" else [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").exists() and folder.name:
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(parts) or file.parent.name
+
+
+_MAGIC = re.compile(r"^(\s*)(?:[%!?].*|\w+\s*\?{1,2}\s*)$")
+_ASSIGNED_MAGIC = re.compile(r"^(\s*[\w, ]+=\s*)[%!].*$")
+
+
+def _notebook(data: bytes, path: str) -> Source | FileError:
+    try:
+        notebook = json.loads(data.decode("utf-8"))
+        cells = notebook["cells"]
+        language = notebook.get("metadata", {}).get("language_info", {}).get("name", "python")
+        if language != "python":
+            return Source(path, module_name(path), "")
+        lines, spans = _cell_lines(cells)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return FileError(path, "not a Jupyter notebook (nbformat 4 JSON)")
+    return Source(path, module_name(path), "\n".join(lines) + "\n", tuple(spans))
+
+
+def _cell_lines(cells: list[dict[str, object]]) -> tuple[list[str], list[tuple[int, int]]]:
+    lines: list[str] = []
+    spans: list[tuple[int, int]] = []
+    for number, cell in enumerate(cells, 1):
+        if cell["cell_type"] != "code":
+            continue
+        source = cell["source"]
+        text = source if isinstance(source, str) else "".join(source)  # type: ignore[arg-type]
+        spans.append((len(lines) + 1, number))
+        body = text.split("\n")
+        if body[0].startswith("%%") and not body[0].startswith(("%%time", "%%capture")):
+            body = ["" for _ in body]  # a cell of another language
+        lines.extend(_without_magic(line) for line in body)
+    return lines, spans
+
+
+def _without_magic(line: str) -> str:
+    """IPython's own syntax becomes a statement that does nothing, on the same line."""
+    assigned = _ASSIGNED_MAGIC.match(line)
+    if assigned:
+        return f"{assigned[1]}None"
+    magic = _MAGIC.match(line)
+    return f"{magic[1]}pass" if magic else line
