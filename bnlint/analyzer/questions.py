@@ -1,0 +1,131 @@
+"""Questions that several rules ask a `Program`: which updates never run, and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bnlint.analyzer.program import (
+    Answer,
+    BatchNorm,
+    CollectionRead,
+    ControlBlock,
+    Program,
+    TrainOp,
+)
+from bnlint.findings import Confidence, Related
+
+UPDATE_OPS = "update_ops"
+TAKES_UPDATE_OPS = ("create_train_op", "optimize_loss")  # attach UPDATE_OPS by themselves
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A train op, and the batch norms it trains whose moving averages nothing updates.
+
+    Attributes:
+      op: the train op.
+      batch_norms: at least one, in the order they were built.
+      cause: the code of the one rule that reports it.
+      read: the collection read to blame, for the causes that have one.
+      block: the control_dependencies block that the train op is outside of (BN104).
+    """
+
+    op: TrainOp
+    batch_norms: tuple[BatchNorm, ...]
+    cause: str
+    read: CollectionRead | None = None
+    block: ControlBlock | None = None
+
+    @property
+    def confidence(self) -> Confidence:
+        """HIGH when facts decide everything, LOW when code out of sight may run the updates."""
+        if self.op.escapes or self.op.loss_unknown:
+            return Confidence.LOW
+        norms = self.batch_norms
+        if self.op.conditional or all(norm.conditional or norm.reuse_unknown for norm in norms):
+            return Confidence.MEDIUM
+        return Confidence.HIGH
+
+    def related(self, *more: Related) -> list[Related]:
+        """The net's first batch norm that loses its updates, then `more`."""
+        return [batch_norm_place(self.batch_norms[0]), *more]
+
+
+def batch_norm_place(norm: BatchNorm) -> Related:
+    """Points at a batch norm in plain words."""
+    return Related(norm.location, "this batch norm's moving mean and variance are never updated")
+
+
+def lost_updates(program: Program, cause: str) -> Iterator[Lost]:
+    """Every train op that loses updates for the reason that the rule `cause` is about.
+
+    Each (train op, batch norm) pair has one cause, so one mistake gives one code.
+    """
+    for op in program.train_ops:
+        norms = [norm for norm in op.batch_norms if is_lost(program, op, norm)]
+        if not norms:
+            continue
+        # One finding per train op: the first lost batch norm decides the cause.
+        found = _cause(program, op, norms)
+        if found.cause == cause:
+            yield found
+
+
+def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
+    """Nothing in the program runs the updates of `norm`, and `op` is the one that should."""
+    if not norm.has_update_ops or norm.graph != op.graph or norm.training.is_false:
+        return False
+    trainers = program.trained(norm)
+    if any(trainer.runs_updates_of(norm) is not Answer.NO for trainer in trainers):
+        return False
+    if any(norm in run.updates or run.fetches_unknown for run in program.runs):
+        return False
+    # A GAN's losses pass through both nets; each train op answers for the net it trains.
+    owners = [trainer for trainer in trainers if _owns(trainer, norm)]
+    return op in owners or not owners
+
+
+def _owns(op: TrainOp, norm: BatchNorm) -> bool:
+    if op.trainable_scope is None or norm.scope is None:
+        return True
+    return norm.scope.startswith(op.trainable_scope)
+
+
+def _cause(program: Program, op: TrainOp, norms: list[BatchNorm]) -> Lost:
+    """Why `op` loses the updates: the most telling attempt that the program made."""
+    first = norms[0]
+    lost = tuple(norms)
+    if op.api in TAKES_UPDATE_OPS and op.update_ops_argument in ("empty", "given"):
+        return Lost(op, lost, "BN106")
+    if first.collection != UPDATE_OPS:
+        return Lost(op, lost, "BN107")
+    reads = [
+        read
+        for read in program.collection_reads
+        if read.graph == op.graph and read.collection == UPDATE_OPS
+    ]
+    full = [read for read in reads if first in read.batch_norms]
+    if full:
+        block = _block_before(program, op, first)
+        return Lost(op, lost, "BN104" if block else "BN102", full[-1], block)
+    for read in reversed(reads):
+        if first in read.missed:
+            return Lost(op, lost, "BN103" if read.time < first.time else "BN105", read)
+    return Lost(op, lost, "BN101")
+
+
+def _block_before(program: Program, op: TrainOp, norm: BatchNorm) -> ControlBlock | None:
+    """The last block over the updates before `op`, if it holds no train op."""
+    blocks = [
+        block
+        for block in program.control_blocks
+        if norm in block.batch_norms and block.time < op.time and not block.holds
+    ]
+    return blocks[-1] if blocks else None
+
+
+def count(norms: Iterable[BatchNorm]) -> str:
+    """ "1 batch norm", "3 batch norms": distinct places, however often a loop builds them."""
+    number = len({norm.location for norm in norms})
+    return f"{number} batch norm{'s' if number != 1 else ''}"

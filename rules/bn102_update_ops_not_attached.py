@@ -1,0 +1,314 @@
+"""BN102: the update ops are collected or grouped, but no train step runs them."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count, lost_updates
+from bnlint.findings import Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN102",
+    name="update-ops-not-attached",
+    severity=Severity.ERROR,
+    summary="update ops are collected, but the train step neither depends on them nor runs them",
+    why="""Reading `tf.GraphKeys.UPDATE_OPS`, or grouping what it holds, only makes a Python list or a new
+op: nothing runs until a fetched op depends on it. Tying the updates to the loss
+(`with_dependencies`, `tf.identity` under `control_dependencies`) after the train op exists changes
+a tensor that the train op never looks at. The moving statistics stay at their initial values and
+evaluation with `is_training=False` is wrong.""",
+    help="Create the train op inside "
+    "`with tf.control_dependencies(update_ops):`, or run `tf.group(train_op, *update_ops)` in each step.",
+    bad=(
+        example(
+            "with_dependencies on the loss after minimize",
+            """
+import tensorflow as tf
+from tensorflow.python.ops import control_flow_ops
+slim = tf.contrib.slim
+
+def model(images, is_training):
+    with slim.arg_scope([slim.conv2d, slim.fully_connected], normalizer_fn=slim.batch_norm,
+                        normalizer_params={'is_training': is_training}):
+        net = slim.conv2d(images, 32, [5, 5])
+        net = slim.max_pool2d(net, [2, 2])
+        net = slim.flatten(net)
+    return slim.fully_connected(net, 10, activation_fn=None)
+
+X = tf.placeholder(tf.float32, [None, 28, 28, 1])
+Y = tf.placeholder(tf.float32, [None, 10])
+logits = model(X, is_training=True)
+cross_entropy = -tf.reduce_sum(Y * tf.log(logits))  # <- BN401
+optimizer = tf.train.AdamOptimizer(1e-4)
+train_op = optimizer.minimize(cross_entropy)  # <- BN102
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+if update_ops:
+    updates = tf.group(*update_ops)
+    cross_entropy = control_flow_ops.with_dependencies([updates], cross_entropy)
+
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for i in range(20000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "collected and forgotten",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+train_op = optimizer.minimize(loss)  # <- BN102
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "grouped but the group is never run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN102
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+step_op = tf.group(*update_ops)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "identity of the loss after the step",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN102
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    loss = tf.identity(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+    good=(
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "placeholder flag, control_dependencies",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "grouped, and the group is run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+step_op = tf.group(train_op, *update_ops)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(step_op)
+""",
+        ),
+        example(
+            "fetched together",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, update_ops], {training: True})
+""",
+        ),
+        example(
+            "updates run in a call of their own",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+        sess.run(update_ops, {training: True})
+""",
+        ),
+        example(
+            "create_train_op by default",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+        example(
+            "contrib.training's create_train_op",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.contrib.training.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "collected after the train op, tied to the step with with_dependencies",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+from tensorflow.python.ops import control_flow_ops
+train_op = control_flow_ops.with_dependencies([tf.group(*update_ops)], train_op)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "an average over the variables made after the step, all grouped",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+ema = tf.train.ExponentialMovingAverage(0.999)
+with tf.control_dependencies([train_op]):
+    train_op = ema.apply(tf.trainable_variables())
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "updates in place",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True, 'updates_collections': None})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        related = []
+        if lost.read is not None:
+            related.append(Related(lost.read.location, "the update ops are collected here"))
+        yield RULE.finding(
+            lost.op.location,
+            f"the update ops of {count(lost.batch_norms)} are collected, but this train op does "
+            "not depend on them and no session run fetches them",
+            related=lost.related(*related),
+            confidence=lost.confidence,
+        )

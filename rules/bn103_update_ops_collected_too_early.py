@@ -1,0 +1,260 @@
+"""BN103: UPDATE_OPS is read before the network that fills it is built."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count, lost_updates
+from bnlint.findings import Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN103",
+    name="update-ops-collected-too-early",
+    severity=Severity.ERROR,
+    summary="UPDATE_OPS is read before the network is built",
+    why="""`tf.get_collection` returns a copy of the collection as it is at that moment. Read before the
+network is built, the list is empty (or lacks the later layers), and `control_dependencies` over it
+waits for nothing. The moving statistics stay at their initial values.""",
+    help="Read `tf.GraphKeys.UPDATE_OPS` after the whole network is built.",
+    bad=(
+        example(
+            "read at the top",
+            """
+import tensorflow.compat.v1 as tf
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)  # <- BN103
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "read in a constructor, net built later",
+            """
+import tensorflow as tf
+
+class Trainer(object):
+    def __init__(self):
+        self.x = tf.placeholder(tf.float32, [None, 4])
+        self.update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)  # <- BN103
+        self.build()
+
+    def build(self):
+        h = tf.layers.dense(self.x, 8)
+        h = tf.layers.batch_normalization(h, training=True)
+        self.loss = tf.reduce_mean(tf.square(h))
+        with tf.control_dependencies(self.update_ops):
+            self.train_op = tf.train.AdamOptimizer().minimize(self.loss)
+
+trainer = Trainer()
+with tf.Session() as sess:
+    sess.run(trainer.train_op)
+""",
+        ),
+        example(
+            "block opened before the slim network",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):  # <- BN103
+    h = slim.batch_norm(slim.fully_connected(x, 8), is_training=True)
+    loss = tf.reduce_mean(tf.square(h))
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+    good=(
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "placeholder flag, control_dependencies",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "grouped, and the group is run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+step_op = tf.group(train_op, *update_ops)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(step_op)
+""",
+        ),
+        example(
+            "fetched together",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, update_ops], {training: True})
+""",
+        ),
+        example(
+            "updates run in a call of their own",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+        sess.run(update_ops, {training: True})
+""",
+        ),
+        example(
+            "create_train_op by default",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+        example(
+            "contrib.training's create_train_op",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.contrib.training.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "collected after the train op, tied to the step with with_dependencies",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+from tensorflow.python.ops import control_flow_ops
+train_op = control_flow_ops.with_dependencies([tf.group(*update_ops)], train_op)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "an early read for a summary, a later one for the step",
+            """
+import tensorflow.compat.v1 as tf
+early = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        if lost.read is None:
+            continue
+        train_op = Related(lost.op.location, "so this train op runs no updates")
+        yield RULE.finding(
+            lost.read.location,
+            f"UPDATE_OPS is read before {count(lost.batch_norms)} put update ops into it",
+            related=lost.related(train_op),
+            confidence=lost.confidence,
+        )

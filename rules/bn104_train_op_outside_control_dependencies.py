@@ -1,0 +1,272 @@
+"""BN104: the control_dependencies block over the update ops does not hold the train op."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count, lost_updates
+from bnlint.findings import Edit, Finding, Fix, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN104",
+    name="train-op-outside-control-dependencies",
+    severity=Severity.ERROR,
+    summary="the train op is made outside the control_dependencies block over the update ops",
+    why="""`tf.control_dependencies` affects only ops that are *created* inside the block. A train op made
+before or after it has no dependency on the update ops, and so do tensors that are merely named in
+the block. The moving statistics are not updated.""",
+    help="Move the call that makes the train op into the `control_dependencies` block.",
+    bad=(
+        example(
+            "block holds only Python",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    pass
+train_op = optimizer.minimize(loss)  # <- BN104
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "gradients in the block's place, apply_gradients after it",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+optimizer = tf.train.AdamOptimizer(1e-3)
+grads = optimizer.compute_gradients(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    step = tf.train.get_or_create_global_step()
+train_op = optimizer.apply_gradients(grads, global_step=step)  # <- BN104
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "only a name in the block",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    total_loss = loss
+train_op = tf.train.AdamOptimizer(1e-3).minimize(total_loss)  # <- BN104
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+    good=(
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "placeholder flag, control_dependencies",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "grouped, and the group is run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+step_op = tf.group(train_op, *update_ops)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(step_op)
+""",
+        ),
+        example(
+            "fetched together",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, update_ops], {training: True})
+""",
+        ),
+        example(
+            "updates run in a call of their own",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+        sess.run(update_ops, {training: True})
+""",
+        ),
+        example(
+            "create_train_op by default",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+        example(
+            "contrib.training's create_train_op",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.contrib.training.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "collected after the train op, tied to the step with with_dependencies",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+from tensorflow.python.ops import control_flow_ops
+train_op = control_flow_ops.with_dependencies([tf.group(*update_ops)], train_op)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "an average over the variables made after the step, all grouped",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+ema = tf.train.ExponentialMovingAverage(0.999)
+with tf.control_dependencies([train_op]):
+    train_op = ema.apply(tf.trainable_variables())
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        op, block = lost.op, lost.block
+        if block is None:
+            continue
+        fix = None
+        if op.statement is not None and block.empty:
+            edit = Edit("move-into-control-dependencies", op.statement, target=block.location)
+            fix = Fix("Move the train op into the control_dependencies block", (edit,))
+        yield RULE.finding(
+            op.location,
+            "this train op is made outside the control_dependencies block, so it does not run "
+            f"the updates of {count(lost.batch_norms)}",
+            related=lost.related(Related(block.location, "the block over the update ops")),
+            confidence=lost.confidence,
+            fix=fix,
+        )

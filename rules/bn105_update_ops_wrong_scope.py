@@ -1,0 +1,311 @@
+"""BN105: the scope filter of the UPDATE_OPS read leaves out the batch norms that are trained."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count, lost_updates
+from bnlint.findings import Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN105",
+    name="update-ops-wrong-scope",
+    severity=Severity.ERROR,
+    summary="a scope filter on UPDATE_OPS leaves out the trained network",
+    why="""`tf.get_collection(key, scope)` keeps only ops whose name begins with `scope`. With the wrong
+scope (another tower, the other net of a GAN, a typo) the update ops of the trained network are
+left out and its moving statistics are never updated.""",
+    help="Read UPDATE_OPS without a scope, or with the scope of the network that this step trains.",
+    bad=(
+        example(
+            "another net's scope",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+with tf.variable_scope('net'):
+    h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='resnet')  # <- BN105
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "GAN, both steps read the discriminator's",
+            """
+import tensorflow as tf
+
+def generator(z):
+    with tf.variable_scope('G'):
+        h = tf.layers.dense(z, 64)
+        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
+        return tf.layers.dense(h, 16)
+
+def discriminator(x, reuse=False):
+    with tf.variable_scope('D', reuse=reuse):
+        h = tf.layers.dense(x, 64, name='fc1')
+        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
+        return tf.layers.dense(h, 1, name='fc2')
+
+z = tf.placeholder(tf.float32, [None, 8])
+x = tf.placeholder(tf.float32, [None, 16])
+real, fake = discriminator(x), discriminator(generator(z), reuse=True)
+d_loss = tf.reduce_mean(fake - real)
+g_loss = tf.reduce_mean(-fake)
+d_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='D')
+g_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='G')
+d_updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='D')  # <- BN105
+with tf.control_dependencies(d_updates):
+    d_step = tf.train.AdamOptimizer(1e-4).minimize(d_loss, var_list=d_vars)
+with tf.control_dependencies(d_updates):
+    g_step = tf.train.AdamOptimizer(1e-4).minimize(g_loss, var_list=g_vars)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(d_step)
+        sess.run(g_step)
+""",
+        ),
+        example(
+            "a scope left from an older network",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+with tf.variable_scope('encoder'):
+    h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                             normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS, 'decoder')  # <- BN105
+with tf.control_dependencies(updates):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+    good=(
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "placeholder flag, control_dependencies",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "grouped, and the group is run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+step_op = tf.group(train_op, *update_ops)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(step_op)
+""",
+        ),
+        example(
+            "fetched together",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, update_ops], {training: True})
+""",
+        ),
+        example(
+            "updates run in a call of their own",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+        sess.run(update_ops, {training: True})
+""",
+        ),
+        example(
+            "create_train_op by default",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+        example(
+            "GAN, each step runs its own net's updates",
+            """
+import tensorflow as tf
+
+def generator(z):
+    with tf.variable_scope('G'):
+        h = tf.layers.dense(z, 64)
+        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
+        return tf.layers.dense(h, 16)
+
+def discriminator(x, reuse=False):
+    with tf.variable_scope('D', reuse=reuse):
+        h = tf.layers.dense(x, 64, name='fc1')
+        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
+        return tf.layers.dense(h, 1, name='fc2')
+
+z = tf.placeholder(tf.float32, [None, 8])
+x = tf.placeholder(tf.float32, [None, 16])
+real, fake = discriminator(x), discriminator(generator(z), reuse=True)
+d_loss = tf.reduce_mean(fake - real)
+g_loss = tf.reduce_mean(-fake)
+d_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='D')
+g_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='G')
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='D')):
+    d_step = tf.train.AdamOptimizer(1e-4).minimize(d_loss, var_list=d_vars)
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='G')):
+    g_step = tf.train.AdamOptimizer(1e-4).minimize(g_loss, var_list=g_vars)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(d_step)
+        sess.run(g_step)
+""",
+        ),
+        example(
+            "GAN, one step runs all",
+            """
+import tensorflow as tf
+
+def generator(z):
+    with tf.variable_scope('G'):
+        h = tf.layers.dense(z, 64)
+        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
+        return tf.layers.dense(h, 16)
+
+def discriminator(x, reuse=False):
+    with tf.variable_scope('D', reuse=reuse):
+        h = tf.layers.dense(x, 64, name='fc1')
+        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
+        return tf.layers.dense(h, 1, name='fc2')
+
+z = tf.placeholder(tf.float32, [None, 8])
+x = tf.placeholder(tf.float32, [None, 16])
+real, fake = discriminator(x), discriminator(generator(z), reuse=True)
+d_loss = tf.reduce_mean(fake - real)
+g_loss = tf.reduce_mean(-fake)
+d_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='D')
+g_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='G')
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    d_step = tf.train.AdamOptimizer(1e-4).minimize(d_loss, var_list=d_vars)
+g_step = tf.train.AdamOptimizer(1e-4).minimize(g_loss, var_list=g_vars)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(d_step)
+        sess.run(g_step)
+""",
+        ),
+        example(
+            "the net's own scope",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+with tf.variable_scope('net'):
+    h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='net')
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        if lost.read is None:
+            continue
+        train_op = Related(lost.op.location, "this train op trains it")
+        yield RULE.finding(
+            lost.read.location,
+            f"the scope {lost.read.scope!r} leaves out the update ops of "
+            f"{count(lost.batch_norms)} that are trained",
+            related=lost.related(train_op),
+            confidence=lost.confidence,
+        )

@@ -1,0 +1,233 @@
+"""BN107: `updates_collections` names a collection of its own, and nothing runs that."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count, lost_updates
+from bnlint.findings import Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN107",
+    name="custom-collection-never-run",
+    severity=Severity.ERROR,
+    summary="updates_collections names a collection that nothing runs",
+    why="""With `updates_collections='name'` the update ops go to that collection and not to UPDATE_OPS.
+Neither `create_train_op` nor the usual `control_dependencies` over UPDATE_OPS sees them, so the
+program must collect and run them itself.""",
+    help="Drop `updates_collections`, or run `tf.get_collection` of that collection with the train op.",
+    bad=(
+        example(
+            "slim, plain minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN107
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "UPDATE_OPS attached, but the updates are elsewhere",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN107
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "create_train_op sees only UPDATE_OPS",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))  # <- BN107
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+    ),
+    good=(
+        example(
+            "custom collection run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+updates = tf.get_collection('bn_updates')
+with tf.control_dependencies(updates):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "custom collection fetched",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, tf.get_collection('bn_updates')])
+""",
+        ),
+        example(
+            "custom collection given to create_train_op",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=tf.get_collection('bn_updates'))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "custom collection grouped",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+train_op = tf.group(train_op, *tf.get_collection('bn_updates'))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "the usual collection by name",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': tf.GraphKeys.UPDATE_OPS})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "create_train_op by default",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+        example(
+            "updates in place",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True, 'updates_collections': None})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "frozen batch norm",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': False})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        norm = lost.batch_norms[0]
+        where = norm.definition or norm.location
+        yield RULE.finding(
+            lost.op.location,
+            f"{count(lost.batch_norms)} put their updates into the collection "
+            f"{norm.collection!r}, which this train op does not run",
+            related=lost.related(Related(where, "the collection is set for this batch norm")),
+            confidence=lost.confidence,
+        )

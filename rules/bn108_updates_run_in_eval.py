@@ -1,0 +1,194 @@
+"""BN108: an evaluation or prediction runs the batch norms' update ops."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count
+from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN108",
+    name="updates-run-in-eval",
+    severity=Severity.ERROR,
+    summary="an evaluation runs the moving-average updates",
+    why="""Update ops move the statistics towards the batch they see. Run in evaluation they mix test data
+into the model: results depend on the order of the test batches, improve the longer it runs, and
+are not those of the checkpoint.""",
+    help="Fetch only outputs and metrics in evaluation, and feed or pass `is_training=False`.",
+    bad=(
+        example(
+            "restored model, updates fetched",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
+logits = tf.layers.dense(h, 3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run([logits, update_ops], {training: False}))
+""",
+        ),
+        example(
+            "predictions under control_dependencies",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
+logits = tf.layers.dense(h, 3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    output = tf.identity(logits)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(output, {training: False}))
+""",
+        ),
+    ),
+    good=(
+        example(
+            "restored model, outputs only",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(logits, {training: False}))
+""",
+        ),
+        example(
+            "statistics are estimated anew and saved",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
+logits = tf.layers.dense(h, 3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    for _ in range(100):
+        sess.run(update_ops, {training: True})
+    saver.save(sess, '/tmp/recalibrated.ckpt')
+""",
+        ),
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "placeholder flag, control_dependencies",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = optimizer.minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+""",
+        ),
+        example(
+            "fetched together",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, update_ops], {training: True})
+""",
+        ),
+        example(
+            "updates run in a call of their own",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op, {training: True})
+        sess.run(update_ops, {training: True})
+""",
+        ),
+        example(
+            "create_train_op by default",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    if any(saver.saves for saver in program.savers):
+        return  # statistics that are saved again were estimated on purpose
+    for evaluation in program.evaluations:
+        run = evaluation.run
+        updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
+        updated = [norm for norm in updated if norm.has_update_ops]
+        if run is None or not updated or program.train_ops:
+            continue
+        place = Related(updated[0].location, "the batch norm whose statistics change")
+        yield RULE.finding(
+            run.location,
+            f"this evaluation runs the moving-average updates of {count(updated)}",
+            related=[place],
+            confidence=Confidence.MEDIUM if run.conditional else Confidence.HIGH,
+        )

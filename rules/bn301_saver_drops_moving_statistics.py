@@ -1,0 +1,237 @@
+"""BN301: a Saver saves only the trainable variables, without the moving statistics."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count
+from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN301",
+    name="saver-drops-moving-statistics",
+    severity=Severity.ERROR,
+    summary="a Saver of trainable variables loses the moving mean and variance",
+    why="""`moving_mean` and `moving_variance` are not trainable, so `tf.trainable_variables()` leaves them
+out. A checkpoint written with that list holds the weights but not the statistics: evaluation from
+it fails to restore them, or runs with their initial 0 and 1.""",
+    help="Use `tf.train.Saver()` without a variable list, or add the moving statistics to the list.",
+    bad=(
+        example(
+            "trainable variables",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver(var_list=tf.trainable_variables())  # <- BN301
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
+            "positional, with max_to_keep",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver(tf.trainable_variables(), max_to_keep=5)  # <- BN301
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
+            "the collection by its key",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+tvars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
+saver = tf.train.Saver(var_list=tvars)  # <- BN301
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+    ),
+    good=(
+        example(
+            "every variable",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
+            "global variables",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver(tf.global_variables())
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
+            "trainable plus moving statistics",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+var_list = tf.trainable_variables()
+g_list = tf.global_variables()
+var_list += [v for v in g_list if 'moving_mean' in v.name]
+var_list += [v for v in g_list if 'moving_variance' in v.name]
+saver = tf.train.Saver(var_list)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
+            "a second, full saver",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+export = tf.train.Saver(tf.trainable_variables())
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
+            "no batch norm",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8)
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver(tf.trainable_variables())
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/m')
+""",
+        ),
+        example(
+            "model variables",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver(slim.get_model_variables())
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for saver in program.savers:
+        dropped = saver.selection.kind in ("trainable", "filtered-moving")
+        if not dropped or not saver.batch_norms or not saver.saves or saver.other_full_saver:
+            continue
+        fix = None
+        if saver.var_list_keyword == "var_list":
+            edit = Edit("drop-keyword", saver.location, name="var_list")
+            fix = Fix("Save every variable", (edit,))
+        yield RULE.finding(
+            saver.location,
+            f"this Saver leaves out the moving mean and variance of {count(saver.batch_norms)}",
+            related=[
+                Related(saver.selection.location, "the variables are chosen here"),
+                Related(saver.batch_norms[0].location, "the batch norm"),
+            ],
+            confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
+            fix=fix,
+        )

@@ -1,0 +1,166 @@
+"""BN302: an inference program restores only the trainable variables."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.analyzer.questions import count
+from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN302",
+    name="restore-skips-moving-statistics",
+    severity=Severity.ERROR,
+    summary="a restore leaves the moving mean and variance at their initial values",
+    why="""A network in inference mode normalizes with its moving mean and variance. They are not
+trainable: a restore of `tf.trainable_variables()` leaves them at their initial 0 and 1 (after an
+initializer ran) and the outputs are wrong although every weight is right.""",
+    help="Restore every variable of the network, moving statistics included.",
+    bad=(
+        example(
+            "trainable variables only",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver(tf.trainable_variables())  # <- BN302
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(logits))
+""",
+        ),
+        example(
+            "by keyword",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver(var_list=tf.trainable_variables())  # <- BN302
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(logits))
+""",
+        ),
+        example(
+            "frozen fine-tuning on statistics that were never restored",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': False})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+saver = tf.train.Saver(tf.trainable_variables())  # <- BN302
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    saver.restore(sess, '/tmp/pretrained.ckpt')
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+    ),
+    good=(
+        example(
+            "every variable",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(logits))
+""",
+        ),
+        example(
+            "global variables",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver(tf.global_variables())
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(logits))
+""",
+        ),
+        example(
+            "fine-tuning that learns the statistics",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+saver = tf.train.Saver(tf.trainable_variables())
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    saver.restore(sess, '/tmp/p.ckpt')
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "a second saver for the rest",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver(tf.trainable_variables())
+full = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    full.restore(sess, '/tmp/full.ckpt')
+    print(sess.run(logits))
+""",
+        ),
+        example(
+            "trainable plus moving statistics",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
+logits = tf.layers.dense(h, 3)
+saver = tf.train.Saver(tf.trainable_variables() + [v for v in tf.global_variables() if 'moving' in v.name])
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run(logits))
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for saver in program.savers:
+        skipped = saver.selection.kind in ("trainable", "filtered-moving")
+        if not skipped or not saver.restores or saver.saves or saver.other_full_saver:
+            continue
+        # Statistics that the program learns itself need no restoring.
+        norms = [norm for norm in saver.batch_norms if norm.training.is_false]
+        if not norms or len(norms) < len(saver.batch_norms):
+            continue
+        yield RULE.finding(
+            saver.location,
+            f"this restore leaves the moving mean and variance of {count(norms)} at their "
+            "initial values",
+            related=[
+                Related(saver.restores[0], "restored here"),
+                Related(norms[0].location, "this batch norm uses its moving statistics"),
+            ],
+            confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
+        )
