@@ -1,1 +1,47 @@
-"""bnlint.reporting."""
+"""Reports as text for people and as the formats that tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import IO
+
+from bnlint.findings import Report
+
+FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit")
+
+
+def render(
+    report: Report,
+    format: str,
+    stream: IO[str],
+    *,
+    sources: Mapping[str, str] | None = None,
+    color: bool | None = None,
+    statistics: bool = False,
+) -> None:
+    """Writes `report` to `stream`.
+
+    Args:
+      report: what to show. format: one of FORMATS.
+      stream: a text stream.
+      sources: path -> text, for excerpts; files that are missing are shown without one.
+      color: for "text" and "concise"; None asks the stream.
+      statistics: for "text" and "concise", end with a count per rule.
+
+    Raises:
+      ValueError: `format` is not one of FORMATS.
+    """
+    if format in ("text", "concise"):
+        from bnlint.reporting.text import TextReporter
+
+        TextReporter(stream, sources or {}, color, format == "concise").render(report, statistics)
+    elif format == "sarif":
+        from bnlint.reporting.sarif import to_sarif
+
+        stream.write(to_sarif(report))
+    elif format in FORMATS:
+        from bnlint.reporting import machine
+
+        stream.write(getattr(machine, f"to_{format}")(report))
+    else:
+        raise ValueError(f"unknown format {format!r}: one of {', '.join(FORMATS)}")

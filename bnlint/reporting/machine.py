@@ -1,0 +1,144 @@
+"""JSON, GitHub, GitLab and JUnit output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from bnlint.findings import Finding, Location, Report, Severity
+
+
+def location_record(location: Location) -> dict[str, Any]:
+    """A Location as JSON: path, line, column, end_line, end_column, and cell and node if set."""
+    record: dict[str, Any] = {
+        "path": location.path,
+        "line": location.line,
+        "column": location.column,
+        "end_line": location.end_line,
+        "end_column": location.end_column,
+    }
+    if location.cell:
+        record["cell"] = location.cell
+    if location.node:
+        record["node"] = location.node
+    return record
+
+
+def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
+    """Identity of a finding that survives shifted lines: code, path, node and line text."""
+    place = finding.location
+    key = "\0".join([finding.code, place.path, place.node, line.strip(), str(repeat)])
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def to_json(report: Report) -> str:
+    """One object: version 1, findings, errors, files, suppressed."""
+    findings = [
+        {
+            "code": finding.code,
+            "name": finding.name,
+            "severity": finding.severity.value,
+            "confidence": finding.confidence.value,
+            "message": finding.message,
+            "location": location_record(finding.location),
+            "related": [
+                {"message": related.message, "location": location_record(related.location)}
+                for related in finding.related
+            ],
+            "help": finding.help,
+            "fix": None
+            if finding.fix is None
+            else {"message": finding.fix.message, "safe": finding.fix.safe},
+        }
+        for finding in report.findings
+    ]
+    errors = [
+        {"path": error.path, "line": error.line, "message": error.message}
+        for error in report.errors
+    ]
+    record = {
+        "version": 1,
+        "findings": findings,
+        "errors": errors,
+        "files": report.files,
+        "suppressed": report.suppressed,
+    }
+    return json.dumps(record, indent=2) + "\n"
+
+
+def _escape(text: str, is_property: bool = False) -> str:
+    """GitHub workflow command escaping."""
+    text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return text.replace(":", "%3A").replace(",", "%2C") if is_property else text
+
+
+def to_github(report: Report) -> str:
+    """GitHub workflow commands, one line a finding."""
+    level = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+    lines = []
+    for finding in report.findings:
+        place = finding.location
+        properties = [f"title={_escape(f'bnlint {finding.code} {finding.name}', True)}"]
+        properties.append(f"file={_escape(place.path, True)}")
+        if place.line:
+            properties += [f"line={place.line}", f"col={place.column}"]
+        if place.end_line > place.line:
+            properties.append(f"endLine={place.end_line}")
+        text = _escape(f"{place}: {finding.code} {finding.message}")
+        lines.append(f"::{level[finding.severity]} {','.join(properties)}::{text}")
+    for error in report.errors:
+        place_text = f"file={_escape(error.path, True)}"
+        lines.append(f"::error {place_text}::{_escape(error.message)}")
+    return "".join(line + "\n" for line in lines)
+
+
+def to_gitlab(report: Report) -> str:
+    """GitLab code quality: a list of issues."""
+    level = {Severity.ERROR: "critical", Severity.WARNING: "major", Severity.INFO: "info"}
+    seen: dict[str, int] = {}
+    issues = []
+    for finding in report.findings:
+        place = finding.location
+        key = f"{finding.code}{place.path}{finding.message}{place.node}"
+        seen[key] = seen.get(key, 0) + 1
+        issues.append(
+            {
+                "type": "issue",
+                "check_name": f"{finding.code} {finding.name}",
+                "description": finding.message,
+                "severity": level[finding.severity],
+                "fingerprint": fingerprint(finding, finding.message, seen[key]),
+                "location": {"path": place.path, "lines": {"begin": max(place.line, 1)}},
+            }
+        )
+    return json.dumps(issues, indent=2) + "\n"
+
+
+def _xml_text(text: str) -> str:
+    """XML 1.0 has no control characters."""
+    return "".join(c if c in "\t\n\r" or c >= " " else "�" for c in text)
+
+
+def to_junit(report: Report) -> str:
+    """JUnit XML: a test case per finding (failure) and per file error (error)."""
+    suite = ET.Element(
+        "testsuite", name="bnlint", tests=str(len(report.findings) + len(report.errors) or 1),
+        failures=str(len(report.findings)), errors=str(len(report.errors)),
+    )  # fmt: skip
+    for finding in report.findings:
+        place = finding.location
+        name = f"{finding.code} {place}"
+        case = ET.SubElement(suite, "testcase", name=_xml_text(name), classname=place.path)
+        failure = ET.SubElement(case, "failure", message=_xml_text(finding.message))
+        failure.text = _xml_text(finding.help)
+    for error in report.errors:
+        case = ET.SubElement(suite, "testcase", name=error.path, classname=error.path)
+        ET.SubElement(case, "error", message=_xml_text(error.message))
+    if not len(suite):
+        ET.SubElement(suite, "testcase", name="no findings", classname="bnlint")
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"

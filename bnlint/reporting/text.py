@@ -1,0 +1,129 @@
+"""The report a person reads on a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import IO
+
+from rich.console import Console
+from rich.text import Text
+
+from bnlint.findings import FileError, Finding, Location, Report, Severity
+
+_STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
+
+
+def printable(text: str) -> str:
+    """`text` with control characters made visible, so that no file can drive the terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\t" else repr(character)[1:-1]
+        for character in text
+    )
+
+
+class TextReporter:
+    """Writes findings with source excerpts, or one line each when `concise`."""
+
+    def __init__(
+        self, stream: IO[str], sources: Mapping[str, str], color: bool | None, concise: bool
+    ) -> None:
+        self.sources = sources
+        self.lines: dict[str, list[str]] = {}
+        self.concise = concise
+        self.console = Console(
+            file=stream, force_terminal=color, no_color=color is False, highlight=False,
+            soft_wrap=True,
+        )  # fmt: skip
+
+    def render(self, report: Report, statistics: bool) -> None:
+        for finding in report.findings:
+            self._finding(finding)
+        for error in report.errors:
+            self._error(error)
+        if statistics:
+            self._statistics(report)
+        self.console.print(_summary(report), style="bold" if report.findings else "green")
+
+    def _line(self, *parts: tuple[str, str] | str) -> None:
+        self.console.print(Text.assemble(*parts))
+
+    def _finding(self, finding: Finding) -> None:
+        style = _STYLE[finding.severity]
+        where = printable(str(finding.location))
+        fixable = " [*]" if finding.fix is not None else ""
+        if self.concise:
+            message = printable(finding.message)
+            self._line((where, "bold"), ": ", (finding.code, style), f"{fixable} {message}")
+            return
+        self._line(
+            (finding.code, style), " ", (finding.name, style), fixable, ": ",
+            printable(finding.message),
+        )  # fmt: skip
+        self._line(("  --> ", "blue"), where, _doubt(finding))
+        self._excerpt(finding.location, style)
+        for related in finding.related:
+            place = printable(str(related.location))
+            self._line(("  ::: ", "blue"), place, ": ", (printable(related.message), "cyan"))
+            self._excerpt(related.location, "cyan")
+        if finding.help:
+            self._line(("  = help: ", "blue"), printable(finding.help))
+        if finding.fix is not None:
+            option = "--fix" if finding.fix.safe else "--fix --unsafe-fixes"
+            self._line(("  = fix: ", "blue"), f"{printable(finding.fix.message)} ({option})")
+        self.console.print()
+
+    def _source_line(self, location: Location) -> str | None:
+        if location.path not in self.lines:
+            self.lines[location.path] = self.sources.get(location.path, "").splitlines()
+        lines = self.lines[location.path]
+        if location.cell or not 0 < location.line <= len(lines):
+            return None
+        return lines[location.line - 1]
+
+    def _excerpt(self, location: Location, style: str) -> None:
+        line = self._source_line(location)
+        if line is None:
+            return
+        number = str(location.line)
+        gutter = " " * len(number)
+        shown = printable(line.expandtabs(4))
+        before = len(printable(line[: location.column - 1].expandtabs(4)))
+        same_line = location.end_line == location.line
+        end = location.end_column - 1 if same_line else len(line.rstrip())
+        width = max(len(printable(line[:end].expandtabs(4))) - before, 1)
+        self._line((f"  {gutter} |", "blue"))
+        self._line((f"  {number} | ", "blue"), shown)
+        self._line((f"  {gutter} | ", "blue"), " " * before, ("^" * width, style))
+
+    def _error(self, error: FileError) -> None:
+        line = f":{error.line}" if error.line else ""
+        self._line(
+            ("error", "bold red"), f": {printable(error.path)}{line}: {printable(error.message)}"
+        )
+
+    def _statistics(self, report: Report) -> None:
+        names = {finding.code: finding.name for finding in report.findings}
+        counts = Counter(finding.code for finding in report.findings)
+        for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            self._line((f"{count:>6}  ", "bold"), f"{code} {names[code]}")
+
+
+def _doubt(finding: Finding) -> str:
+    return "" if finding.confidence.value == "high" else f" ({finding.confidence.value} confidence)"
+
+
+def _summary(report: Report) -> str:
+    def count(number: int, word: str) -> str:
+        return f"{number} {word}{'' if number == 1 else 's'}"
+
+    found = count(len(report.findings), "finding") if report.findings else "No findings"
+    parts = [f"{found} in {count(report.files, 'file')}"]
+    if report.suppressed:
+        parts.append(f"{report.suppressed} suppressed")
+    if report.errors:
+        parts.append(count(len(report.errors), "error"))
+    fixable = sum(finding.fix is not None for finding in report.findings)
+    if fixable:
+        parts.append(f"{fixable} fixable")
+    return ", ".join(parts) + "."
