@@ -13,8 +13,8 @@ RULE = Rule(
     severity=Severity.ERROR,
     summary="the train op is made outside the control_dependencies block over the update ops",
     why="""`tf.control_dependencies` affects only ops that are *created* inside the block. A train op made
-before or after it has no dependency on the update ops, and so do tensors that are merely named in
-the block. The moving statistics are not updated.""",
+outside it has no dependency on the update ops, not even when its loss went through `tf.identity`
+in the block: the gradient of an identity does not read it (checked on TensorFlow 1.15). The moving statistics are not updated.""",
     help="Move the call that makes the train op into the `control_dependencies` block.",
     bad=(
         example(
@@ -53,6 +53,26 @@ update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 with tf.control_dependencies(update_ops):
     step = tf.train.get_or_create_global_step()
 train_op = optimizer.apply_gradients(grads, global_step=step)  # <- BN104
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "identity of the loss: its gradient does not read the identity",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    loss = tf.identity(loss)
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN104
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):

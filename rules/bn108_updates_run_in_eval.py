@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import Program
+from bnlint.analyzer.program import BatchNorm, Program, SessionRun
 from bnlint.analyzer.questions import count
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.rule import Rule, example
@@ -29,7 +29,7 @@ update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 saver = tf.train.Saver()
 with tf.Session() as sess:
     saver.restore(sess, '/tmp/model.ckpt')
-    print(sess.run([logits, update_ops], {training: False}))
+    print(sess.run([logits, update_ops], {training: True}))  # <- BN108
 """,
         ),
         example(
@@ -46,7 +46,7 @@ with tf.control_dependencies(update_ops):
 saver = tf.train.Saver()
 with tf.Session() as sess:
     saver.restore(sess, '/tmp/model.ckpt')
-    print(sess.run(output, {training: False}))
+    print(sess.run(output, {training: True}))  # <- BN108
 """,
         ),
     ),
@@ -63,6 +63,21 @@ saver = tf.train.Saver()
 with tf.Session() as sess:
     saver.restore(sess, '/tmp/model.ckpt')
     print(sess.run(logits, {training: False}))
+""",
+        ),
+        example(
+            "updates fetched, but fed False they change nothing",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 4])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
+logits = tf.layers.dense(h, 3)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, '/tmp/model.ckpt')
+    print(sess.run([logits, update_ops], {training: False}))
 """,
         ),
         example(
@@ -182,7 +197,8 @@ def check(program: Program) -> Iterator[Finding]:
     for evaluation in program.evaluations:
         run = evaluation.run
         updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
-        updated = [norm for norm in updated if norm.has_update_ops]
+        if run is not None:
+            updated = [norm for norm in updated if _changes(norm, run)]
         if run is None or not updated or program.train_ops:
             continue
         place = Related(updated[0].location, "the batch norm whose statistics change")
@@ -192,3 +208,10 @@ def check(program: Program) -> Iterator[Finding]:
             related=[place],
             confidence=Confidence.MEDIUM if run.conditional else Confidence.HIGH,
         )
+
+
+def _changes(norm: BatchNorm, run: SessionRun) -> bool:
+    """The update op moves the statistics: it does nothing when its flag is fed False."""
+    if not norm.has_update_ops:
+        return False
+    return norm.training.is_true or run.feeds.get(norm.training.key) is True

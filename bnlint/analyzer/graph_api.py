@@ -320,7 +320,24 @@ def with_dependencies(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     symbol = tf.op(*args.values())
     if symbol.train_ops:
         tf.recorder.bundles.append(symbol)
-    return symbol
+    return _pass_through(args.get(1, "output_tensor"), symbol)
+
+
+def _pass_through(value: Value | None, result: Symbol) -> Symbol:
+    """`result` forwards `value`: what it waits for besides is not on the way of gradients."""
+    inputs = symbol_of(value)
+    known = value.after if isinstance(value, Symbol) else frozenset()
+    return result.but(after=known | (result.runs - inputs.runs))
+
+
+def _differentiated(loss: Value | None) -> Symbol:
+    """What the gradients of `loss` run.
+
+    Checked on TF 1.15.5: `minimize(tf.identity(loss))` under control_dependencies(update_ops)
+    makes a train op that does not depend on the update ops.
+    """
+    symbol = symbol_of(loss)
+    return symbol.but(runs=symbol.runs - loss.after) if isinstance(loss, Symbol) else symbol
 
 
 @handles("tensorflow.no_op")
@@ -373,8 +390,8 @@ def keep_range(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     value = args.get(0, "input", "tensor", "inputs")
     symbol = tf.op(value)
     if isinstance(value, Symbol):
-        return symbol.but(linear=value.linear, made=value.made)
-    return symbol
+        symbol = symbol.but(linear=value.linear, made=value.made)
+    return _pass_through(value, symbol)
 
 
 # --- train ops -----------------------------------------------------------------------------
@@ -404,6 +421,7 @@ def minimize(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Valu
     if not (symbol.batch_norms or _is_optimizer(receiver, node)):
         return None
     scope = _var_list_scope(args.get(None, "var_list"))
+    symbol = _differentiated(loss)
     return tf.recorder.train_op(node, "minimize", symbol, trainable_scope=scope)
 
 
@@ -421,7 +439,8 @@ def compute_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call
     variables_ = args.get(None, "var_list")
     scope = _var_list_scope(variables_)
     tags = frozenset([f"scope:{scope}"]) if scope else frozenset()
-    pair = tf.op(loss, symbol_of(loss).but(tags=tags))
+    symbol = _differentiated(loss)
+    pair = tf.op(symbol.but(tags=symbol.tags | tags))
     return ListValue((ListValue((pair, TENSOR)),))
 
 
@@ -429,7 +448,7 @@ def compute_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call
 def gradients(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     tf.recorder.gradients_seen = True
     scope = _var_list_scope(args.get(1, "xs"))
-    symbol = tf.op(args.get(0, "ys"))
+    symbol = tf.op(_differentiated(args.get(0, "ys")))
     return symbol.but(tags=symbol.tags | {f"scope:{scope}"}) if scope else symbol
 
 

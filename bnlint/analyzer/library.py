@@ -32,6 +32,7 @@ from bnlint.analyzer.values import (
     leaves,
     symbol_of,
 )
+from bnlint.findings import Location
 
 if TYPE_CHECKING:
     from bnlint.analyzer.interpreter import Args, Interpreter
@@ -237,6 +238,9 @@ class TensorFlow:
         symbol = self.recorder.op(symbol_of(left, right))
         if op == "*":
             self.recorder.multiplied(symbol)
+        made = _logits(left) or _logits(right)
+        if op in ("+", "-") and made is not None:  # a bias moves logits, they stay unbounded
+            return symbol.but(linear="logits", made=made)
         return symbol
 
     def escaped(self, value: Value) -> None:
@@ -253,6 +257,11 @@ class TensorFlow:
     def call_value(self, function: Value, args: Args, node: ir.Node) -> Value:
         """Calls back into the program."""
         return self.interpreter.call(function, args, node)
+
+
+def _logits(value: Value) -> Location | None:
+    """Where `value` was made, if it is logits."""
+    return value.made if isinstance(value, Symbol) and value.linear == "logits" else None
 
 
 def is_keras(cls: ClassValue) -> bool:

@@ -46,6 +46,8 @@ class Symbol(Value):
     Attributes:
       batch_norms: batch norms on whose output it depends.
       runs: batch norms whose updates run whenever this runs.
+      after: those of `runs` that only a pass-through (tf.identity, with_dependencies) waits for;
+        its gradient does not read the tensor, so a train op of this loss does not run them.
       train_ops: train ops that run whenever this runs.
       reads: collection reads it holds or depends on.
       maybe: something unknown is in its history (so the sets may lack members).
@@ -69,6 +71,7 @@ class Symbol(Value):
     made: Location | None = None
     tape: Object | None = None
     tags: frozenset[str] = frozenset()
+    after: frozenset[BatchNorm] = frozenset()
 
     def but(self, **changes: Any) -> Symbol:
         """A copy with changes."""
