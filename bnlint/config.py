@@ -145,7 +145,10 @@ def load_config(file: Path | None) -> Config:
 
 def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) -> Config:
     if key in ("select", "ignore"):
-        return replace(config, **{key: check_selectors(_strings(value, where), where)})
+        selectors = check_selectors(_strings(value, where), where)
+        if key == "select":
+            return replace(config, select=selectors)
+        return replace(config, ignore=selectors)
     if key == "exclude":
         return replace(config, exclude=_strings(value, where))
     if key == "confidence":

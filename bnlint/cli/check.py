@@ -1,0 +1,169 @@
+"""`bnlint check`: lint files and folders."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnlint.analyzer.files import write_atomically
+from bnlint.analyzer.sources import Source, source_from_bytes
+from bnlint.cli.baseline import apply_baseline, write_baseline
+from bnlint.cli.lint import LintRun, collect, lint
+from bnlint.config import Config, ConfigError, check_selectors, find_config, load_config
+from bnlint.findings import Confidence, FileError
+from bnlint.reporting import FORMATS, render
+
+
+def _split(value: str | None, option: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return check_selectors([item.strip() for item in value.split(",") if item.strip()], option)
+
+
+@click.command()
+@click.argument("paths", nargs=-1)
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="Output.")
+@click.option("--select", help="Codes, prefixes or names to report, separated by commas.")
+@click.option("--ignore", help="Codes, prefixes or names to leave out.")
+@click.option("--exclude", multiple=True, help="Pattern (gitignore syntax) to leave out.")
+@click.option("--confidence", type=click.Choice(["low", "medium", "high"]),
+              help="Least confidence to report (default: medium).")  # fmt: skip
+@click.option("--baseline", help="File of known findings, which are not reported.")
+@click.option("--write-baseline", is_flag=True, help="Write today's findings to the baseline.")
+@click.option("--statistics", is_flag=True, help="Count the findings of each rule.")
+@click.option("--fix", is_flag=True, help="Repair what can be repaired safely.")
+@click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: repair more.")
+@click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 also with findings.")
+@click.option("--config", "config_file", help="A pyproject.toml (default: the nearest).")
+@click.option("--output-file", help="Write the report to this file.")
+@click.option("--stdin-filename", default="stdin.py", help="Name of the code read from '-'.")
+@click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
+def check(paths: tuple[str, ...], **options: Any) -> None:
+    """Lint PATHS (default: the current folder; '-' reads stdin)."""
+    try:
+        code = _check(paths or (".",), options)
+    except ConfigError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 2
+    sys.exit(code)
+
+
+def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
+    config = _settings(paths, options)
+    if options["write_baseline"] and not config.baseline:
+        raise ConfigError("--write-baseline needs --baseline FILE")
+    sources, errors = _read(paths, config, options["stdin_filename"])
+    with _progress(len(sources)) as progress:
+        run = lint(sources, config, errors, progress)
+    if options["write_baseline"]:
+        write_baseline(config.baseline, run.report, run.texts())
+        click.echo(f"Wrote {len(run.report.findings)} findings to {config.baseline}", err=True)
+        return 0
+    if config.baseline:
+        apply_baseline(config.baseline, run.report, run.texts())
+    if options["fix"] or options["diff"]:
+        run = _fix(run, config, options)
+    _write(run, options)
+    code = run.report.exit_code
+    return 0 if code == 1 and options["exit_zero"] else code
+
+
+def _settings(paths: tuple[str, ...], options: dict[str, Any]) -> Config:
+    if options["config_file"]:
+        file: Path | None = Path(options["config_file"])
+    else:
+        start = Path(paths[0] if paths[0] != "-" else ".")
+        file = find_config(str(start if start.is_dir() else start.parent))
+    confidence = options["confidence"]
+    config = load_config(file)
+    return config.but(
+        select=_split(options["select"], "--select"),
+        ignore=_split(options["ignore"], "--ignore"),
+        exclude=(*config.exclude, *options["exclude"]),
+        confidence=Confidence(confidence) if confidence else None,
+        baseline=options["baseline"],
+    )
+
+
+def _read(
+    paths: tuple[str, ...], config: Config, stdin_filename: str
+) -> tuple[list[Source], list[FileError]]:
+    named = [path for path in paths if path != "-"]
+    sources, errors = collect(named, config)
+    if "-" in paths:
+        source = source_from_bytes(sys.stdin.buffer.read(), stdin_filename)
+        if isinstance(source, FileError):
+            errors.append(source)
+        else:
+            sources.append(source)
+    return sources, errors
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
+    """A progress line on a terminal, for runs that take a while."""
+    if count < 20 or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("bnlint") as status:
+        yield lambda name: status.update(f"bnlint: {name}")
+
+
+def _fix(run: LintRun, config: Config, options: dict[str, Any]) -> LintRun:
+    """Repairs (or shows the repairs) and reports what is left."""
+    from bnlint.analyzer.fixes import fix_sources
+
+    changed, notes = fix_sources(run, config, unsafe=options["unsafe_fixes"])
+    for note in notes:
+        click.echo(note, err=True)
+    if options["diff"]:
+        _show_diff(run, changed)
+        return run
+    errors = list(run.report.errors)
+    for path, text in changed.items():
+        try:
+            write_atomically(path, text.encode(run.sources[path].encoding))
+        except OSError as error:
+            errors.append(FileError(path, f"cannot be written: {error.strerror}"))
+    if changed:
+        click.echo(f"Fixed {len(changed)} file(s).", err=True)
+        sources = [
+            Source(item.path, item.module, changed.get(path, item.text), item.cells, item.encoding)
+            for path, item in run.sources.items()
+        ]
+        known = {error.path for error in run.report.errors}
+        kept = [error for error in errors if error.path not in known]
+        return lint(sources, config, [*run.report.errors, *kept][: len(errors)])
+    return run
+
+
+def _show_diff(run: LintRun, changed: dict[str, str]) -> None:
+    import difflib
+
+    for path, text in changed.items():
+        before = run.sources[path].text.splitlines(keepends=True)
+        lines = difflib.unified_diff(before, text.splitlines(keepends=True), path, path)
+        click.echo("".join(lines), nl=False)
+
+
+def _write(run: LintRun, options: dict[str, Any]) -> None:
+    color = {"always": True, "never": False, "auto": None}[options["color"]]
+    arguments = {"sources": run.texts(), "color": color, "statistics": options["statistics"]}
+    if options["output_file"]:
+        buffer = io.StringIO()
+        render(run.report, options["format_"], buffer, **arguments)
+        write_atomically(options["output_file"], buffer.getvalue().encode())
+    else:
+        # A diff is meant for `patch`: the report goes beside it.
+        stream = sys.stderr if options["diff"] else sys.stdout
+        render(run.report, options["format_"], stream, **arguments)

@@ -1,0 +1,84 @@
+"""The `bnlint` command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+import bnlint
+
+# Loaded when they are called: their modules may need the `runtime` extra.
+_LAZY = {
+    "check": "bnlint.cli.check:check",
+    "explain": "bnlint.cli.rules:explain",
+    "rules": "bnlint.cli.rules:rules",
+    "inspect": "bnlint.cli.inspect:inspect",
+    "predictions": "bnlint.cli.predictions:predictions",
+    "run": "bnlint.cli.run:run",
+    "reproduce": "bnlint.cli.reproduce:reproduce",
+}
+_HELP = {
+    "check": "Lint files and folders (the default command).",
+    "explain": "Explain a rule, with bad and good examples.",
+    "rules": "List the rules.",
+    "inspect": "Inspect a graph, checkpoint or model.",
+    "predictions": "Look for collapsed classes in predictions.",
+    "run": "Run a training script with the inspector attached.",
+    "reproduce": "Run a mistake and its repair side by side.",
+}
+
+
+class _Commands(click.Group):
+    """Commands by name; anything else is a path to check."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_LAZY)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        target = _LAZY.get(name)
+        if target is None:
+            return None
+        module, attribute = target.split(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if missing.startswith("bnlint"):
+                raise
+            raise click.ClickException(
+                f"`bnlint {name}` needs {missing}: pip install 'bnlint[runtime]'"
+            ) from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_HELP.items()))
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = ("--help", "-h", "--version")
+        if args and args[0] not in _LAZY and args[0] not in own:
+            args = ["check", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bnlint.__version__, prog_name="bnlint")
+def cli() -> None:
+    """Find batch-norm training/eval mistakes in TensorFlow code, graphs and predictions.
+
+    `bnlint PATH...` is short for `bnlint check PATH...`.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 clean, 1 findings, 2 usage or read errors."""
+    # Project code nests deeply in the interpreter: each of its calls takes a dozen of ours.
+    sys.setrecursionlimit(20_000)
+    cli.main(args=list(args) if args is not None else None, prog_name="bnlint")
+
+
+if __name__ == "__main__":
+    main()
