@@ -58,6 +58,10 @@ class GraphError(ValueError):
     """The graph contradicts itself: an edge or a call names something that is not there."""
 
 
+class UnknownNode(KeyError):
+    """A name that was asked for is not in the graph."""
+
+
 @dataclass(slots=True)
 class Node:
     """One op.
@@ -122,12 +126,12 @@ class Graph:
     _consumers: list[list[int]] | None = field(default=None, repr=False)
 
     def find(self, name: str) -> int:
-        """Id of the main graph's node `name` (a tensor name will do). Raises KeyError."""
+        """Id of the main graph's node `name` (a tensor name will do). Raises UnknownNode."""
         op_name = name.removeprefix("^").split(":")[0]
         try:
             return self.index["", op_name]
         except KeyError:
-            raise KeyError(f"the graph has no operation {op_name!r}") from None
+            raise UnknownNode(f"the graph has no operation {op_name!r}") from None
 
     def label(self, node: int) -> str:
         """A node's name, with its function's in front: "f/conv/bn"."""

@@ -144,12 +144,18 @@ def _parameter(graph: Graph, edge: Edge | None) -> str:
 
 
 def _learns_per_channel(graph: Graph, one: BatchNorm) -> bool:
-    """A fused op with a gamma or beta variable. Layer and group norm run the op over
-    constants, because their parameters do not fit its channels.
+    """A fused op with a gamma or beta variable (in a frozen graph, a constant of that name).
+    Layer and group norm run the op over ones and zeros: their parameters do not fit its channels.
     """
-    return one.kind == "fused" and bool(
-        _parameter(graph, one.scale) or _parameter(graph, one.offset)
+    return one.kind == "fused" and any(
+        edge is not None and _is_parameter(graph, graph.strip(edge)[0])
+        for edge in (one.scale, one.offset)
     )
+
+
+def _is_parameter(graph: Graph, number: int) -> bool:
+    named = graph.nodes[number].name.rpartition("/")[2] in ("gamma", "beta")
+    return graph.is_variable(number) or (graph.nodes[number].op == "Const" and named)
 
 
 # --- fused ---------------------------------------------------------------------------------
@@ -497,7 +503,9 @@ def _decay(graph: Graph, assign: int, variable: int) -> float | None:
             if value.op in _ADD_OPS and graph.nodes[graph.strip(term)[0]].op == "Mul"
             for rate in _weights(graph, graph.strip(term)[0], variable)
         ]
-    return found[0] if len(found) == 1 and 0.0 <= found[0] <= 1.0 else None
+    if len(found) != 1 or not 0.0 <= found[0] <= 1.0:
+        return None
+    return round(found[0], 6)  # float32 holds 0.99 as 0.99000001
 
 
 def _weights(graph: Graph, product: int, variable: int) -> Iterator[float]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bnlint.findings import Confidence, Finding, Location, Related
 from bnlint.rule import all_rules
-from bnlint.runtime.graph import ASSIGN_OPS, Graph, GraphError, Signature
+from bnlint.runtime.graph import ASSIGN_OPS, Graph, GraphError, Signature, UnknownNode
 from bnlint.runtime.graph_batch_norm import BatchNorm, default_value, describe
 
 UPDATE_OPS = "update_ops"
@@ -60,7 +60,8 @@ def check_training(
         return
     run = graph.reach([*step.train_ops, *(step.fetches or ())])
     written = _updated_variables(batch_norms, run)
-    missed, updated = [], []
+    missed: list[BatchNorm] = []
+    updated: list[BatchNorm] = []
     for one in batch_norms:
         if one.update_ops and _trains(graph, one, step, run):
             (updated if written & set(one.moving.values()) else missed).append(one)
@@ -205,7 +206,7 @@ def check_serving(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> 
 def _outputs(graph: Graph, signature: Signature) -> list[int]:
     try:
         return [graph.find(name) for name in signature.outputs.values() if name]
-    except KeyError as error:
+    except UnknownNode as error:
         raise GraphError(f"signature {signature.key!r}: {error.args[0]}") from error
 
 

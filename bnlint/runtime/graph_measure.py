@@ -148,11 +148,10 @@ def _run(
     stored = [_stored(session, running, graph, one) for one in found]
     moments = [Moments() for _ in found]
     examples = len(next(iter(feeds.values())))
-    fed = {name: value for name, value in switches.items()}
     for start in range(0, examples, _BATCH):
         batch = {name: values[start : start + _BATCH] for name, values in feeds.items()}
         for one, total, values in zip(
-            stored, moments, session.run(inputs, {**batch, **fed}), strict=True
+            stored, moments, session.run(inputs, {**batch, **switches}), strict=True
         ):
             axis = _channel_axis(values.shape, one.mean.size)
             if axis is not None:

@@ -23,21 +23,13 @@ def find_train_ops(graph: Graph) -> list[int]:
     `minimize` and `apply_gradients` group their kernels under one op; what users group,
     count or average on top of it is followed, so the op found is the one a program fetches.
     """
-    named = [
-        graph.index["", name]
-        for name in graph.collections.get("train_op", ())
-        if ("", name) in graph.index
-    ]
-    return sorted({*_tops(graph), *named})
-
-
-def _tops(graph: Graph) -> list[int]:
     queue = [number for number, node in enumerate(graph.nodes) if _OPTIMIZER_OP.fullmatch(node.op)]
     seen, tops = set(queue), []
     while queue:
         number = queue.pop()
         node = graph.nodes[number]
-        after = list(graph.consumers[number])
+        # What only reads a variable that has been trained does not train.
+        after = [one for one in graph.consumers[number] if graph.nodes[one].op != "ReadVariableOp"]
         if node.function:
             after += graph.functions[node.function].callers
         elif not after:
@@ -45,14 +37,14 @@ def _tops(graph: Graph) -> list[int]:
         fresh = [one for one in after if one not in seen]
         seen.update(fresh)
         queue += fresh
-    return tops
+    return sorted(tops)
 
 
 def named_nodes(graph: Graph, wanted: Any) -> list[int]:
     """Ids of ops, tensors or names; of nested sequences and mappings, of all they hold.
 
     Raises:
-      KeyError: the graph has no such op.
+      UnknownNode: the graph has no such op.
       TypeError: it is nothing that has a name.
     """
     if wanted is None:

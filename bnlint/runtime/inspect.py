@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.findings import FileError, sorted_findings
-from bnlint.runtime.graph import Graph, GraphError
+from bnlint.runtime.graph import Graph, GraphError, UnknownNode
 from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
 from bnlint.runtime.loaders import LoadError
 
@@ -35,7 +35,7 @@ def inspect_graph(
     Raises:
       TypeError: `graph` is none of these.
       bnlint.runtime.graph.GraphError: an edge names a node that does not exist.
-      KeyError: a named train op or fetch is not in the graph.
+      bnlint.runtime.graph.UnknownNode: a named train op or fetch is not in the graph.
     """
     from bnlint.runtime.graph_build import from_graph, from_graph_def, from_meta_graph
 
@@ -92,7 +92,7 @@ def inspect_path(
         report.errors.append(FileError(str(data if arrays is None and data else path), str(error)))
     except OSError as error:
         report.errors.append(FileError(str(path), error.strerror or str(error)))
-    except KeyError as error:
+    except UnknownNode as error:
         report.errors.append(FileError(str(path), str(error.args[0])))
     except MemoryError:
         report.errors.append(FileError(str(path), "too large for this machine's memory"))
@@ -194,10 +194,7 @@ def _inspect_graph_file(
         _add(report, _inspect_table(table, str(path), train_op))
         _check_constants(table, path, report)
     if data is not None:
-        message = (
-            "a graph without its checkpoint holds no statistics to measure: name the checkpoint"
-        )
-        raise LoadError(message)
+        raise LoadError("only a checkpoint or model can be measured: a graph has no statistics")
 
 
 def _check_constants(table: Graph, path: Path, report: GraphReport) -> None:

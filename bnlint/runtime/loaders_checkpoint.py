@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,7 +192,7 @@ def read_npz(path: Path) -> dict[str, Any]:
                 raise LoadError(f"its arrays have more than {_MAX_NPZ} bytes")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, zipfile.zlib.error) as error:
+    except (zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
         if isinstance(error, LoadError):
             raise
         raise LoadError(f"not a readable .npz file of numbers: {_first_line(error)}") from error
