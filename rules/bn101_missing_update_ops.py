@@ -135,6 +135,48 @@ with tf.Session() as sess:
 """,
         ),
         example(
+            "estimator that does it right",
+            """
+import tensorflow as tf
+
+def model_fn(features, labels, mode, params):
+    training = mode == tf.estimator.ModeKeys.TRAIN
+    x = tf.layers.dense(features['x'], params['units'])
+    x = tf.layers.batch_normalization(x, training=training)
+    logits = tf.layers.dense(tf.nn.relu(x), 10)
+    if mode == tf.estimator.ModeKeys.PREDICT:
+        return tf.estimator.EstimatorSpec(mode, predictions={'logits': logits})
+    loss = tf.losses.sparse_softmax_cross_entropy(labels, logits)
+    train_op = None
+    if training:
+        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+            train_op = tf.train.AdamOptimizer().minimize(loss, tf.train.get_global_step())
+    return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
+
+estimator = tf.estimator.Estimator(model_fn, '/tmp/model', params={'units': 64})
+""",
+        ),
+        example(
+            "contrib.gan attaches each net's updates",
+            """
+import tensorflow as tf
+tfgan = tf.contrib.gan
+layers = tf.contrib.layers
+
+def generator(z):
+    return layers.fully_connected(z, 16, normalizer_fn=layers.batch_norm)
+
+def discriminator(x, _):
+    return layers.fully_connected(x, 1, normalizer_fn=layers.batch_norm)
+
+model = tfgan.gan_model(generator, discriminator, tf.zeros([8, 16]), tf.zeros([8, 4]))
+loss = tfgan.gan_loss(model)
+train_ops = tfgan.gan_train_ops(
+    model, loss, tf.train.AdamOptimizer(1e-4), tf.train.AdamOptimizer(1e-4))
+tfgan.gan_train(train_ops, '/tmp/gan')
+""",
+        ),
+        example(
             "updates in place",
             """
 import tensorflow as tf

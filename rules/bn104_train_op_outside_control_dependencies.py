@@ -227,7 +227,7 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "collected after the train op, tied to the step with with_dependencies",
+            "collected after the train op, tied to a tensor that is run",
             """
 import tensorflow as tf
 slim = tf.contrib.slim
@@ -239,11 +239,11 @@ loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=
 train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 from tensorflow.python.ops import control_flow_ops
-train_op = control_flow_ops.with_dependencies([tf.group(*update_ops)], train_op)
+step = control_flow_ops.with_dependencies([train_op, tf.group(*update_ops)], loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
-        sess.run(train_op)
+        sess.run(step)
 """,
         ),
         example(
