@@ -215,11 +215,11 @@ loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=
 train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 from tensorflow.python.ops import control_flow_ops
-step = control_flow_ops.with_dependencies([train_op, tf.group(*update_ops)], loss)
+tied = control_flow_ops.with_dependencies([train_op, tf.group(*update_ops)], loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
-        sess.run(step)
+        sess.run(tied)
 """,
         ),
         example(

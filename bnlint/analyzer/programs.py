@@ -94,7 +94,8 @@ def _run(project: Project, entry: EntryPoint, module: Module, action: object) ->
     model_fns: list[tuple[Value, Value]] = []
     try:
         result = action(interpreter)
-        if isinstance(result, Value) and entry.kind != "script":
+        # A model_fn returns to the Estimator, which runs the train op and adds nothing to it.
+        if isinstance(result, Value) and entry.kind not in ("script", "model_fn"):
             library.escaped(result)
     except (BudgetExceeded, RecursionError):
         program.complete = False
