@@ -80,7 +80,8 @@ class Edit:
 
     Attributes:
       kind: "wrap-in-update-ops" (put the statement at `location` in
-        `with tf.control_dependencies(tf.get_collection(UPDATE_OPS)):`),
+        `with tf.control_dependencies(tf.get_collection(UPDATE_OPS)):`, with TensorFlow
+        written as `value`),
         "move-into-control-dependencies" (move that statement to the end of the
         `control_dependencies` block at `target`), "set-keyword" (in the call at
         `location` set keyword `name` to source `value`), or "drop-keyword".
