@@ -13,9 +13,12 @@ TRIGGERS = frozenset(
     "batch_norm batch_normalization BatchNormalization BatchNorm batchnorm "
     "SyncBatchNormalization applications".split()
 )
-_LOSS_TRIGGERS = frozenset(["log"])
-_TRAINING_WORDS = frozenset(
-    "minimize apply_gradients create_train_op optimize_loss UPDATE_OPS GradientTape Saver".split()
+# A network alone is neither right nor wrong: something must train, evaluate or save it.
+EFFECTS = frozenset(
+    "minimize apply_gradients create_train_op optimize_loss GradientTape EstimatorSpec "
+    "TPUEstimatorSpec Estimator Saver evaluate_once evaluation_loop evaluate_repeatedly "
+    "simple_save convert_variables_to_constants add_meta_graph_and_variables set_learning_phase "
+    "test_step eval_step restore".split()
 )
 
 
@@ -44,6 +47,7 @@ class CallGraph:
             if function.name in ("__init__", "__call__", "call") and owner:
                 self.by_name.setdefault(owner.rsplit(".", 1)[-1], []).append(function)
         self.reaching = self._reach(TRIGGERS)
+        self.acting = self._reach(EFFECTS)
 
     def _reach(self, words: frozenset[str]) -> set[int]:
         """Functions that mention one of `words`, or a function that does, and so on."""
@@ -68,11 +72,14 @@ class CallGraph:
         return reached
 
     def interesting(self, reads: frozenset[str]) -> bool:
-        """Code that mentions these names may build a batch norm."""
-        if reads & TRIGGERS:
+        """Code that mentions these names may build a batch norm and do something with it."""
+        return self._may(reads, TRIGGERS, self.reaching) and self._may(reads, EFFECTS, self.acting)
+
+    def _may(self, reads: frozenset[str], words: frozenset[str], reached: set[int]) -> bool:
+        if reads & words:
             return True
         return any(
-            id(function) in self.reaching
+            id(function) in reached
             for name in reads & self.by_name.keys()
             for function in self.by_name[name]
         )
@@ -86,7 +93,7 @@ class CallGraph:
             ):
                 yield Root(module, None, "")
         for module, function, owner in self.functions:
-            if self._is_root(function, owner, mentioned):
+            if self._is_root(function, owner, mentioned) and not _is_test_case(module, owner):
                 yield Root(module, function, owner)
 
     def _mentioned(self) -> dict[str, int]:
@@ -108,7 +115,9 @@ class CallGraph:
         itself = 1 if function.name in function.reads else 0
         if mentioned.get(function.name, 0) > itself and not is_model_fn(function):
             return False
-        return id(function) in self.reaching or _may_log_logits(function.reads)
+        if _may_log_logits(function.reads):
+            return True
+        return id(function) in self.reaching and id(function) in self.acting
 
 
 def is_model_fn(function: ir.FunctionDef | None) -> bool:
@@ -122,11 +131,14 @@ def is_model_fn(function: ir.FunctionDef | None) -> bool:
 
 
 def _may_log_logits(reads: frozenset[str]) -> bool:
-    return (
-        "log" in reads
-        and bool(reads & {"logits", "tf", "tensorflow"})
-        and bool(reads & _TRAINING_WORDS)
-    )
+    return "log" in reads and bool(reads & {"tf", "tensorflow"}) and bool(reads & EFFECTS)
+
+
+def _is_test_case(module: Module, owner: str) -> bool:
+    """A unittest class: tests build networks in any mode on purpose."""
+    cls = module.facts.classes.get(owner)
+    names = [ir.dotted(base) for base in cls.bases] if cls is not None else []
+    return any(name.endswith(("TestCase", "Test", "TestBase")) for name in names)
 
 
 def _is_script(module: Module) -> bool:

@@ -41,7 +41,7 @@ from bnlint.analyzer.values import (
 )
 from bnlint.findings import Location
 
-MAX_STEPS = 400_000  # statements and calls per program: far beyond any real training script
+MAX_STEPS = 150_000  # statements and calls per program; real training scripts take a few thousand
 MAX_DEPTH = 60  # nested project calls
 MAX_UNROLL = 8  # items of a literal list that a loop is followed through one by one
 
