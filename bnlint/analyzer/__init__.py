@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -35,15 +36,22 @@ class AnalysisResult:
 
     findings: list[Finding] = field(default_factory=list)
     errors: list[FileError] = field(default_factory=list)
+    context: dict[str, str] = field(default_factory=dict)
 
 
 def analyze(
-    sources: Sequence[SourceText], *, progress: Callable[[str], None] | None = None
+    sources: Sequence[SourceText],
+    *,
+    follow_imports: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> AnalysisResult:
     """Analyzes files together, as one project.
 
     Args:
-      sources: the files. progress: called with each path as it is parsed, and with the name of
+      sources: the files.
+      follow_imports: also read the files beside them that they import. What is found in those is
+        left out of the result; their texts are in `context`, for excerpts.
+      progress: called with each path as it is parsed, and with the name of
         each entry point as it is followed.
 
     Returns:
@@ -62,10 +70,36 @@ def analyze(
             result.errors.append(parsed)
         else:
             facts.append(parsed)
+    if follow_imports:
+        _add_imports(facts, result)
     findings, errors = _check(Project(facts), progress)
-    result.findings = sorted_findings(_merged(findings))
-    result.errors += dict.fromkeys(errors)
+    result.findings = sorted_findings(
+        finding
+        for finding in _merged(findings)
+        if os.path.normpath(finding.location.path) not in result.context
+    )
+    result.errors += dict.fromkeys(error for error in errors if error.path not in result.context)
     return result
+
+
+def _add_imports(facts: list[ModuleFacts], result: AnalysisResult) -> None:
+    """Adds the facts of every file that `facts` import, and of those that these import."""
+    from bnlint.analyzer.context import MAX_FILES, imported_paths, read_context
+
+    known = {os.path.realpath(item.path) for item in facts}
+    todo = list(facts)
+    while todo and len(result.context) < MAX_FILES:
+        for path in imported_paths(todo.pop()):
+            real = os.path.realpath(path)
+            if real in known:
+                continue
+            known.add(real)
+            source = read_context(path)
+            parsed = _facts(source) if source is not None else None
+            if source is not None and parsed is not None and not isinstance(parsed, FileError):
+                result.context[source.path] = source.text
+                facts.append(parsed)
+                todo.append(parsed)
 
 
 def _facts(source: SourceText) -> ModuleFacts | FileError:

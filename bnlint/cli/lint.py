@@ -18,10 +18,11 @@ class LintRun:
 
     report: Report = field(default_factory=Report)
     sources: dict[str, Source] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
 
     def texts(self) -> dict[str, str]:
         """path -> text, for excerpts."""
-        return {path: source.text for path, source in self.sources.items()}
+        return self.context | {path: source.text for path, source in self.sources.items()}
 
 
 def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[FileError]]:
@@ -44,8 +45,9 @@ def lint(
     progress: Callable[[str], None] | None = None,
 ) -> LintRun:
     """Analyzes sources together and applies suppressions and settings."""
-    result = analyze(sources, progress=progress)
+    result = analyze(sources, follow_imports=True, progress=progress)
     run = LintRun(Report(errors=[*errors, *result.errors], files=len(sources)))
+    run.context = result.context
     run.sources = {source.path: source for source in sources}
     by_path: dict[str, list[Finding]] = {}
     for finding in result.findings:
