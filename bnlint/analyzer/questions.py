@@ -40,10 +40,13 @@ class Lost:
     @property
     def confidence(self) -> Confidence:
         """HIGH when facts decide everything, LOW when code out of sight may run the updates."""
-        if self.op.escapes or self.op.loss_unknown:
+        if self.op.escapes:
             return Confidence.LOW
         norms = self.batch_norms
-        if self.op.conditional or all(norm.conditional or norm.reuse_unknown for norm in norms):
+        # Some of a loss nearly always comes from code out of sight (the input data).
+        if self.op.loss_unknown or self.op.conditional:
+            return Confidence.MEDIUM
+        if all(norm.conditional or norm.reuse_unknown for norm in norms):
             return Confidence.MEDIUM
         return Confidence.HIGH
 
