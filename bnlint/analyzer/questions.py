@@ -10,6 +10,7 @@ from bnlint.analyzer.program import (
     BatchNorm,
     CollectionRead,
     ControlBlock,
+    Evaluation,
     Program,
     TrainOp,
 )
@@ -132,3 +133,22 @@ def count(norms: Iterable[BatchNorm]) -> str:
     """ "1 batch norm", "3 batch norms": distinct places, however often a loop builds them."""
     number = len({norm.location for norm in norms})
     return f"{number} batch norm{'s' if number != 1 else ''}"
+
+
+def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Evaluation]:
+    """Evaluations of a network that has a statically True training flag, one per network.
+
+    Args:
+      explicit: True for flags that somebody passed, False for slim's default.
+    """
+    seen: set[BatchNorm] = set()
+    for evaluation in program.evaluations:
+        norms = [
+            norm
+            for norm in evaluation.batch_norms
+            if norm.training.is_true and norm.training.explicit is explicit
+        ]
+        # Networks that always normalise by the batch (generators, by design) are also trained so.
+        if norms and norms[0] not in seen and not any(program.trained(norm) for norm in norms):
+            seen.update(norms)
+            yield evaluation
