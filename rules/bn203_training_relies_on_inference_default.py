@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bnlint.analyzer.program import BatchNorm, Program, TrainOp
+from bnlint.analyzer.questions import ignored_training_parameter
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
 from bnlint.rule import Rule, example
 
@@ -192,7 +193,8 @@ optimizer.step()
 
 def _is_left_to_default(norm: BatchNorm) -> bool:
     flag = norm.training
-    return norm.api == "tf.layers" and flag.is_false and not flag.explicit
+    unexplained = ignored_training_parameter(norm) is None  # else BN207 says more
+    return norm.api == "tf.layers" and flag.is_false and not flag.explicit and unexplained
 
 
 @RULE.check

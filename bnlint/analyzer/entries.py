@@ -31,14 +31,54 @@ class Root:
     owner: str
 
 
+FRAMEWORKS = frozenset("tensorflow tf_slim keras tf_keras".split())
+
+
+def relevant_modules(project: Project) -> set[int]:
+    """ids of the modules that import TensorFlow or Keras, or a project module that does.
+
+    PyTorch and JAX code has functions of the same names; nothing of it needs to be followed.
+    """
+    importers: dict[int, list[Module]] = {}
+    todo: list[Module] = []
+    for module in project.modules:
+        if module.facts.reads & FRAMEWORKS:
+            todo.append(module)
+        for target in _imported_modules(project, module):
+            importers.setdefault(id(target), []).append(module)
+    found: set[int] = set()
+    while todo:
+        module = todo.pop()
+        if id(module) not in found:
+            found.add(id(module))
+            todo.extend(importers.get(id(module), ()))
+    return found
+
+
+def _imported_modules(project: Project, module: Module) -> Iterator[Module]:
+    for node in ir.local_imports(module.facts.body):
+        if isinstance(node, ir.Import):
+            targets = [project.resolve(name, module) for name, _ in node.names]
+        else:
+            names = [node.module, *(f"{node.module}.{name}".strip(".") for name, _ in node.names)]
+            targets = [
+                project.resolve_relative(node.level, name, module)
+                if node.level
+                else project.resolve(name, module)
+                for name in names
+            ]
+        yield from (target for target in targets if target is not None)
+
+
 class CallGraph:
     """Which functions may reach which words, by name (an over-approximation)."""
 
     def __init__(self, project: Project) -> None:
-        self.project = project
+        self.relevant = relevant_modules(project)
+        self.modules = [item for item in project.modules if id(item) in self.relevant]
         self.functions: list[tuple[Module, ir.FunctionDef, str]] = [
             (module, function, owner)
-            for module in project.modules
+            for module in self.modules
             for function, owner in module.facts.functions
         ]
         self.by_name: dict[str, list[ir.FunctionDef]] = {}
@@ -87,7 +127,7 @@ class CallGraph:
     def roots(self) -> Iterator[Root]:
         """Scripts first, then functions that no other code of the project mentions."""
         mentioned = self._mentioned()
-        for module in self.project.modules:
+        for module in self.modules:
             if _is_script(module) and (
                 self.interesting(module.facts.reads) or _may_log_logits(module.facts.reads)
             ):
@@ -102,7 +142,7 @@ class CallGraph:
         for _, function, _ in self.functions:
             for name in function.reads:
                 counts[name] = counts.get(name, 0) + 1
-        for module in self.project.modules:
+        for module in self.modules:
             for name in _top_level_reads(module.facts.body):
                 counts[name] = counts.get(name, 0) + 1
         return counts

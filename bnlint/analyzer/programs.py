@@ -40,8 +40,8 @@ def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
 
     An entry point that the interpreter fails on is left out and named in `errors`.
     """
-    _load_all(project)
     graph = entries.CallGraph(project)
+    _load_all(project, graph.modules)
     followed: set[int] = set()
     for root in graph.roots():
         if id(root.function) in followed and not entries.is_model_fn(root.function):
@@ -54,13 +54,13 @@ def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
             errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
 
 
-def _load_all(project: Project) -> None:
+def _load_all(project: Project, modules: list[Module]) -> None:
     """Fills every module's globals once; what import-time code builds is not a program."""
     entry = EntryPoint(
         "", "import", "", ir.ModuleFacts("", "", False, [], [0]).location(ir.Node(0, 0))
     )
     interpreter = _interpreter(project, Program(entry))
-    for module in project.modules:
+    for module in modules:
         interpreter.steps = 0
         try:
             interpreter.load(module)

@@ -11,6 +11,7 @@ from bnlint.analyzer.program import (
     CollectionRead,
     ControlBlock,
     Evaluation,
+    Parameter,
     Program,
     TrainOp,
 )
@@ -146,9 +147,19 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Eva
         norms = [
             norm
             for norm in evaluation.batch_norms
-            if norm.training.is_true and norm.training.explicit is explicit
+            if norm.training.is_true
+            and norm.training.explicit is explicit
+            and ignored_training_parameter(norm) is None
         ]
         # Networks that always normalise by the batch (generators, by design) are also trained so.
         if norms and norms[0] not in seen and not any(program.trained(norm) for norm in norms):
             seen.update(norms)
             yield evaluation
+
+
+def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
+    """The training parameter that was passed to the function around a batch norm on its default."""
+    if norm.training.explicit or norm.api == "keras" or not norm.frames:
+        return None
+    parameter = norm.frames[-1].training_parameter
+    return parameter if parameter is not None and parameter.passed else None

@@ -1,0 +1,218 @@
+"""BN208: a Python flag is changed after the network was built with it."""
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.program import Program
+from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.rule import Rule, example
+
+RULE = Rule(
+    code="BN208",
+    name="python-flag-changed-after-build",
+    severity=Severity.ERROR,
+    summary="a Python flag is changed after the network was built with it",
+    why="""A Python bool is read once, when the graph is built. Setting the variable to another value later
+does not change the network: an evaluation after `is_training = False` still runs in training mode.""",
+    help="Use a placeholder (`tf.placeholder_with_default(False, [])`) and feed it, or build a second network that shares the variables.",
+    bad=(
+        example(
+            "variable of the script",
+            """
+import tensorflow as tf
+
+is_training = True
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for _ in range(40):
+        sess.run(train_op)
+    is_training = False  # <- BN208
+    print(sess.run(loss))
+""",
+        ),
+        example(
+            "attribute of the model",
+            """
+import tensorflow as tf
+
+class Model:
+    def __init__(self):
+        self.is_training = True
+        self.x = tf.placeholder(tf.float32, [None, 64])
+        h = tf.layers.batch_normalization(self.x, training=self.is_training)
+        self.loss = tf.reduce_mean(tf.layers.dense(h, 1))
+        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+            self.train_op = tf.train.AdamOptimizer().minimize(self.loss)
+
+def main():
+    model = Model()
+    with tf.Session() as sess:
+        for _ in range(40):
+            sess.run(model.train_op)
+        model.is_training = False  # <- BN208
+        print(sess.run(model.loss))
+
+main()
+""",
+        ),
+    ),
+    good=(
+        example(
+            "network built again after the change",
+            """
+import tensorflow as tf
+
+def net(x, training, reuse):
+    with tf.variable_scope('net', reuse=reuse):
+        h = tf.layers.batch_normalization(x, training=training, name='bn')
+        return tf.reduce_mean(tf.layers.dense(h, 1, name='fc'))
+
+x = tf.placeholder(tf.float32, [None, 64])
+is_training = True
+loss = net(x, is_training, None)
+is_training = False
+test_loss = net(x, is_training, True)
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(train_op)
+    sess.run(test_loss)
+""",
+        ),
+        example(
+            "a placeholder is fed",
+            """
+import tensorflow as tf
+
+training = tf.placeholder_with_default(False, [])
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    is_training = True
+    sess.run(train_op, {training: is_training})
+    is_training = False
+    sess.run(loss, {training: is_training})
+""",
+        ),
+        example(
+            "the flag steers Python code only",
+            """
+import tensorflow as tf
+
+is_training = True
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    is_training = False
+    if not is_training:
+        print(sess.run(loss))
+""",
+        ),
+        example(
+            "nothing runs after the change",
+            """
+import tensorflow as tf
+
+is_training = True
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+is_training = False
+""",
+        ),
+        example(
+            "set before the network is built",
+            """
+import tensorflow as tf
+
+is_training = False
+is_training = True
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
+            "another variable of the same name in a function",
+            """
+import tensorflow as tf
+
+def log_mode():
+    is_training = True
+    is_training = False
+    return is_training
+
+is_training = True
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    log_mode()
+    sess.run(loss)
+""",
+        ),
+        example(
+            "a PyTorch flag",
+            """
+import torch
+from torch import nn
+
+training = True
+model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32))
+model.train(training)
+training = False
+model.train(training)
+print(model(torch.zeros(8, 64)))
+""",
+        ),
+    ),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for rebinding in program.rebindings:
+        affected = [
+            run
+            for run in rebinding.runs_after
+            if not run.train_ops and set(run.batch_norms) & set(rebinding.batch_norms)
+        ]
+        if rebinding.rebuilt or not affected:
+            continue
+        yield RULE.finding(
+            rebinding.location,
+            f"`{rebinding.name}` is set to {rebinding.value} after the network was built with "
+            f"{not rebinding.value}: the graph does not change",
+            related=[
+                Related(rebinding.batch_norms[0].location, "built with the old value"),
+                Related(affected[0].location, "this run still uses the old value"),
+            ],
+            confidence=Confidence.MEDIUM if affected[0].conditional else Confidence.HIGH,
+        )
