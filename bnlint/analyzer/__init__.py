@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +13,10 @@ from bnlint.findings import FileError, Finding, sorted_findings
 if TYPE_CHECKING:
     from bnlint.analyzer.ir import ModuleFacts
     from bnlint.analyzer.project import Project
+
+
+# Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
+_FRAMEWORK = re.compile(r"tensorflow|tf_slim|keras|bnlint\.slim")
 
 
 class SourceText(Protocol):
@@ -61,8 +66,8 @@ def analyze(
     from bnlint.analyzer.project import Project
 
     result = AnalysisResult()
-    facts = []
-    for source in sources:
+    facts: list[ModuleFacts] = []
+    for source in _worth_parsing(sources, facts):
         if progress is not None:
             progress(source.path)
         parsed = _facts(source)
@@ -80,6 +85,40 @@ def analyze(
     )
     result.errors += dict.fromkeys(error for error in errors if error.path not in result.context)
     return result
+
+
+def _worth_parsing(sources: Sequence[SourceText], facts: list[ModuleFacts]) -> Iterator[SourceText]:
+    """Files that mention a framework, then files that those import, and so on.
+
+    `facts` grows while the caller parses what it is given; nothing else is ever parsed.
+    """
+    waiting = []
+    for source in sources:
+        if _FRAMEWORK.search(source.text):
+            yield source
+        else:
+            waiting.append(source)
+    done = 0
+    while done < len(facts):
+        imported = set().union(*(_imported_names(item) for item in facts[done:]))
+        done = len(facts)
+        chosen = [item for item in waiting if item.module.rsplit(".", 1)[-1] in imported]
+        waiting = [item for item in waiting if item not in chosen]
+        yield from chosen
+
+
+def _imported_names(facts: ModuleFacts) -> set[str]:
+    """Last components of every module that a file may import."""
+    from bnlint.analyzer import ir
+
+    names: set[str] = set()
+    for node in ir.local_imports(facts.body):
+        if isinstance(node, ir.ImportFrom):
+            names.update(node.module.split("."))
+            names.update(name for name, _ in node.names)
+        else:
+            names.update(part for name, _ in node.names for part in name.split("."))
+    return names
 
 
 def _add_imports(facts: list[ModuleFacts], result: AnalysisResult) -> None:
