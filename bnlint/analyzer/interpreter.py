@@ -1395,14 +1395,22 @@ def _either(left: Any, right: Any) -> Any:
     if right is _MISSING:
         return left
     if isinstance(left, tuple) and isinstance(right, tuple):
-        shared = [item for item in left if item in right]
-        extra = [item for item in (*left, *right) if item not in shared]
-        return (*shared, *extra)
+        return _either_items(left, right)
     if isinstance(left, Value) and isinstance(right, Value):
         return join([left, right])
     if left is None and isinstance(right, Symbol):
         return right.but(maybe=True)
     return left if left is not None else right
+
+
+def _either_items(left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The items of a list after either branch: what they share, then what each added."""
+    shared = 0
+    for mine, theirs in zip(left, right, strict=False):
+        if mine is not theirs:
+            break
+        shared += 1
+    return (*left, *right[shared:])
 
 
 def _call_node(node: ir.Node) -> ir.Call:
