@@ -27,12 +27,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "BatchNormHook",
     "ModeGapMonitor",
     "PredictionMonitor",
     "inspect_graph",
     "inspect_model",
     "keras_callback",
-    "BatchNormHook",
 ]
 
 

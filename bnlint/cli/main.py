@@ -18,7 +18,6 @@ _LAZY = {
     "inspect": "bnlint.cli.inspect:inspect",
     "predictions": "bnlint.cli.predictions:predictions",
     "run": "bnlint.cli.run:run",
-    "reproduce": "bnlint.cli.reproduce:reproduce",
 }
 _HELP = {
     "check": "Lint files and folders (the default command).",
@@ -27,7 +26,6 @@ _HELP = {
     "inspect": "Inspect a graph, checkpoint or model.",
     "predictions": "Look for collapsed classes in predictions.",
     "run": "Run a training script with the inspector attached.",
-    "reproduce": "Run a mistake and its repair side by side.",
 }
 
 

@@ -164,7 +164,13 @@ class _Inspector:
         if hasattr(callbacks, "append") and not isinstance(callbacks, list):
             callbacks.append(watcher)  # a CallbackList
         else:
-            own = callbacks if isinstance(callbacks, list | tuple) else [callbacks] if callbacks else []
+            own = (
+                callbacks
+                if isinstance(callbacks, list | tuple)
+                else [callbacks]
+                if callbacks
+                else []
+            )
             kwargs = {**kwargs, "callbacks": [*own, watcher]}
         # Told before the script goes on, also when `fit` raises.
         try:

@@ -164,6 +164,15 @@ def _collect(updates: list[Any], settings: Settings) -> None:
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update.op)
 
 
+def _renorm_update(settings: Any, variable: Any, value: Any, decay: Any) -> Any:
+    """Moves a renorm statistic towards `value` in training; reads it otherwise."""
+    return utils.smart_cond(
+        settings.is_training,
+        lambda: assign_moving_average(variable, value, decay),
+        lambda: tf.identity(variable),
+    )
+
+
 def _renormed(
     mean: Any,
     variance: Any,
@@ -194,12 +203,8 @@ def _renormed(
     r = _in_training(settings, r, tf.ones_like(r))
     d = _in_training(settings, d, tf.zeros_like(d))
     updates = [
-        utils.smart_cond(
-            settings.is_training,
-            lambda var=var, value=value: assign_moving_average(var, value, decay),
-            lambda var=var: tf.identity(var),
-        )
-        for var, value in ((params.renorm_mean, mean), (params.renorm_stddev, stddev))
+        _renorm_update(settings, params.renorm_mean, mean, decay),
+        _renorm_update(settings, params.renorm_stddev, stddev, decay),
     ]
     with tf.control_dependencies(updates):
         mean, variance = tf.identity(mean), tf.identity(variance)

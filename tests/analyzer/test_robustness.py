@@ -1,0 +1,162 @@
+"""Any input gives findings or a clean error; positions are exact."""
+
+import json
+import xml.etree.ElementTree as ET
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnlint.analyzer import analyze, ir
+from bnlint.analyzer.facts import module_facts
+from bnlint.analyzer.fixes import apply_edits
+from bnlint.analyzer.sources import Source, discover, read_source, source_from_bytes
+from bnlint.findings import FileError, Finding, Location, Report
+from bnlint.reporting import FORMATS, render
+from bnlint.rule import Example, all_rules
+
+EXAMPLES = [case for rule in all_rules().values() for case in (*rule.bad, *rule.good)]
+SOURCES = sorted(Path(ir.__file__).parent.glob("*.py"))
+
+
+def lint_bytes(data: bytes) -> None:
+    source = source_from_bytes(data, "x.py")
+    if isinstance(source, Source):
+        result = analyze([source])
+        assert all(error.path == "x.py" and error.message for error in result.errors)
+        assert not any("internal error" in error.message for error in result.errors)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
+def test_any_bytes(data: bytes) -> None:
+    lint_bytes(b"import tensorflow\n" + data)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(EXAMPLES), st.randoms(use_true_random=False))
+def test_programs_with_missing_lines(case: Example, random: object) -> None:
+    for text in case.files.values():
+        lines = text.splitlines(keepends=True)
+        kept = [line for line in lines if random.random() > 0.15]  # type: ignore[attr-defined]
+        lint_bytes("".join(kept).encode())
+
+
+def test_deep_nesting_is_an_error_not_a_crash() -> None:
+    text = "import tensorflow\nx = " + "(" * 5000 + "1" + ")" * 5000 + "\n"
+    result = analyze([Source("deep.py", "deep", text)])
+    assert [error.path for error in result.errors] in ([], ["deep.py"])
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_name_and_attribute_stands_where_the_facts_say(path: Path) -> None:
+    text = path.read_text()
+    facts = module_facts(text, str(path), "m")
+    checked = 0
+    todo: list[object] = list(facts.body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ir.Name):
+            assert text[node.start : node.end] == node.id
+            checked += 1
+        if isinstance(node, ir.Attribute):
+            assert text[node.start : node.end].endswith(node.attr)
+        if isinstance(node, list | tuple):
+            todo.extend(node)
+        elif isinstance(node, ir.Node | ir.Argument | ir.Param):
+            slots = [slot for cls in type(node).__mro__ for slot in getattr(cls, "__slots__", ())]
+            todo.extend(getattr(node, slot) for slot in slots)
+    assert checked or not facts.functions
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("x = 1".encode("utf-16"), "UTF-16"),
+        (b"x = 1\0", "NUL"),
+        (b"# coding: nonsense\n", "encoding"),
+        (b"x = '\xff'\n", "not valid utf-8"),
+    ],
+)
+def test_undecodable_files_say_why(data: bytes, message: str) -> None:
+    error = source_from_bytes(data, "x.py")
+    assert isinstance(error, FileError) and message in error.message and error.path == "x.py"
+
+
+def test_a_declared_encoding_and_a_bom_are_read() -> None:
+    latin = source_from_bytes(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n", "x.py")
+    assert isinstance(latin, Source) and "é" in latin.text
+    bom = source_from_bytes(b"\xef\xbb\xbfx = 1\n", "x.py")
+    assert isinstance(bom, Source) and bom.text == "x = 1\n" and bom.encoding == "utf-8-sig"
+
+
+def test_discovery(tmp_path: Path) -> None:
+    (tmp_path / "pkg").mkdir()
+    (tmp_path / "pkg" / "a.py").write_text("")
+    (tmp_path / "pkg" / "ignored.py").write_text("")
+    (tmp_path / ".gitignore").write_text("ignored.py\n")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "broken.py").symlink_to(tmp_path / "nowhere")
+    errors: list[FileError] = []
+    found = [Path(path).name for path in discover([str(tmp_path)], errors=errors)]
+    assert found == ["broken.py", "a.py"] and not errors
+    broken = read_source(str(tmp_path / "broken.py"))
+    assert isinstance(broken, FileError) and "broken symbolic link" in broken.message
+    assert isinstance(read_source(str(tmp_path / "folder.py")), FileError)
+    assert list(discover([str(tmp_path / "none")], errors=errors)) == []
+    assert errors[0].path.endswith("none")
+
+
+FIXABLE = [
+    pytest.param(case, rule.code, id=f"{rule.code}-{case.title}")
+    for rule in all_rules().values()
+    for case in rule.bad
+]
+
+
+@pytest.mark.parametrize(("case", "code"), FIXABLE)
+def test_fixed_examples_lint_without_the_finding(case: Example, code: str) -> None:
+    files = dict(case.files)
+    sources = [Source(path, path[:-3].replace("/", "."), text) for path, text in files.items()]
+    findings = [item for item in analyze(sources).findings if item.code == code and item.fix]
+    for finding in findings:
+        assert finding.fix is not None
+        path = finding.location.path
+        try:
+            text = apply_edits(case.files[path], finding.fix.edits)
+        except Exception as error:  # an edit must always fit the file it was made for
+            pytest.fail(f"{finding.location}: {error!r}")
+        again = [
+            Source(item.path, item.module, text if item.path == path else item.text)
+            for item in sources
+        ]
+        left = {(item.code, item.location.line) for item in analyze(again).findings}
+        before = [item for item in analyze(sources).findings if item.code == code]
+        after = [item for item in left if item[0] == code]
+        assert len(after) < len(before)
+
+
+def report() -> Report:
+    finding = Finding(
+        "BN101", "missing-update-ops", "bad [red]\x1b[31m & <tag>", Location("a,b:c.py", 1, 1, 1, 2)
+    )
+    return Report([finding], [FileError("x\n.py", "broken")], files=2)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_well_formed_and_carries_no_control_characters(name: str) -> None:
+    stream = StringIO()
+    render(report(), name, stream, sources={"a,b:c.py": "x\x1b[0m = [bold]1\n"})
+    text = stream.getvalue()
+    assert "BN101" in text
+    if name in ("json", "sarif", "gitlab"):
+        json.loads(text)
+    elif name == "junit":
+        ET.fromstring(text)
+    elif name == "github":
+        assert "file=a%2Cb%3Ac.py" in text and text.count("\n") == 2
+    else:
+        assert "\x1b" not in text and "[red]" in text
