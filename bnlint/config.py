@@ -1,156 +1,178 @@
-"""`[tool.bnlint]` in pyproject.toml: finding it, checking it, and what it says."""
+"""Settings: `[tool.bnlint]` in pyproject.toml, overridden by command-line options."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bnlint.findings import Confidence
+from bnlint.findings import Confidence, Finding
+from bnlint.rule import all_rules
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-MAX_FILE_SIZE = 5 * 1024 * 1024
-"""Bytes; larger files are not read. The largest hand-written module in CPython is 0.3 MiB."""
-
 
 class ConfigError(Exception):
-    """A configuration file that cannot be used; the message names the file and the key."""
+    """A setting that bnlint does not know or cannot use; the message names file and key."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one run.
+    """What to report and where to look.
 
     Attributes:
-      root: folder that patterns and baseline paths are relative to.
-      select, ignore: rule codes, code prefixes or rule names; an empty `select` is every rule.
-      per_file_ignores: gitignore pattern -> codes not reported in files that match.
-      exclude: gitignore patterns of files never looked at, besides the default ones.
-      confidence: findings below it are hidden.
-      respect_gitignore: leave out what `.gitignore` files leave out.
-      max_file_size: in bytes; a larger file is reported as an error.
-      baseline: file of known findings, or None.
+      select, ignore: rule codes, prefixes ("BN1") or names; an empty `select` means all.
+      exclude: more patterns (gitignore syntax) to leave out.
+      per_file_ignores: path pattern -> codes, prefixes or names.
+      confidence: findings below it are not reported.
+      baseline: path of a baseline file, or "".
+      root: the folder that patterns are relative to.
     """
 
-    root: Path = field(default_factory=Path.cwd)
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    per_file_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
+    per_file_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     confidence: Confidence = Confidence.MEDIUM
-    respect_gitignore: bool = True
-    max_file_size: int = MAX_FILE_SIZE
-    baseline: Path | None = None
+    baseline: str = ""
+    root: str = "."
+
+    def but(self, **changes: Any) -> Config:
+        """A copy with the given settings replaced; None and () leave the old value."""
+        given = {key: value for key, value in changes.items() if value not in (None, ())}
+        return replace(self, **given)
+
+    def reports(self, finding: Finding) -> bool:
+        """The settings let this finding through."""
+        if finding.confidence < self.confidence or not self.enabled(finding.code):
+            return False
+        return not any(
+            matches(finding.code, codes)
+            for pattern, codes in self.per_file_ignores.items()
+            if self._path_matches(finding.location.path, pattern)
+        )
+
+    def enabled(self, code: str) -> bool:
+        """`select` and `ignore` leave this rule on; the more specific of the two wins."""
+        selected = specificity(code, self.select) if self.select else 1
+        return selected > 0 and selected >= specificity(code, self.ignore)
+
+    def _path_matches(self, path: str, pattern: str) -> bool:
+        import pathspec
+
+        relative = os.path.relpath(path, self.root)
+        spec = pathspec.PathSpec.from_lines("gitignore", [pattern])
+        return spec.match_file(relative)
 
 
-def load_config(start: Path, explicit: Path | None = None) -> Config:
-    """The settings for a run over `start`.
+def _code(selector: str) -> str:
+    """A selector as a code or prefix; rule names become codes."""
+    for rule in all_rules().values():
+        if rule.name == selector:
+            return rule.code
+    return selector
 
-    They are read from `explicit` if given, else from the nearest `pyproject.toml` with a
-    `[tool.bnlint]` table in `start` or above it, else in the current folder or above it.
+
+def specificity(code: str, selectors: Iterable[str]) -> int:
+    """Length of the longest selector that covers `code`, 0 if none does ("ALL" counts as 1)."""
+    lengths = [0]
+    for selector in selectors:
+        prefix = _code(selector)
+        if prefix == "ALL":
+            lengths.append(1)
+        elif code.startswith(prefix):
+            lengths.append(len(prefix))
+    return max(lengths)
+
+
+def matches(code: str, selectors: Iterable[str]) -> bool:
+    """Some selector covers `code`."""
+    return specificity(code, selectors) > 0
+
+
+def check_selectors(selectors: Iterable[str], where: str) -> tuple[str, ...]:
+    """The selectors, or ConfigError for one that covers no rule."""
+    result = tuple(selectors)
+    for selector in result:
+        known = selector == "ALL" or any(
+            code.startswith(_code(selector)) for code in all_rules() if selector
+        )
+        if not known:
+            raise ConfigError(f"{where}: unknown rule {selector!r} (see `bnlint rules`)")
+    return result
+
+
+def find_config(start: str) -> Path | None:
+    """The nearest pyproject.toml with `[tool.bnlint]`, from `start` upward."""
+    folder = Path(os.path.abspath(start))
+    for candidate in (folder, *folder.parents):
+        file = candidate / "pyproject.toml"
+        if file.is_file() and "bnlint" in _read_toml(file).get("tool", {}):
+            return file
+    return None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def load_config(file: Path | None) -> Config:
+    """The settings in `file`.
 
     Raises:
-      ConfigError: the file cannot be read, is no TOML, or has a setting that is wrong.
+      ConfigError: unreadable TOML, an unknown key, a wrong type or an unknown rule.
     """
-    if explicit is not None:
-        return _read(explicit, _table(explicit) or {})
-    for file in _candidates(start):
-        table = _table(file)
-        if table is not None:
-            return _read(file, table)
-    return Config()
-
-
-def _candidates(start: Path) -> Iterable[Path]:
-    """The pyproject.toml files upward from `start`, then upward from the current folder."""
-    place = start.absolute()
-    folders = [place, *place.parents] if place.is_dir() else list(place.parents)
-    here = Path.cwd()
-    for folder in dict.fromkeys([*folders, here, *here.parents]):
-        file = folder / "pyproject.toml"
-        if file.is_file():
-            yield file
-
-
-def _table(file: Path) -> Any:
-    try:
-        data = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot read it: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from None
-    tool = data.get("tool")
-    return tool.get("bnlint") if isinstance(tool, dict) else None
-
-
-def _read(file: Path, table: Any) -> Config:
+    if file is None:
+        return Config(root=os.getcwd())
+    tool = _read_toml(file).get("tool", {})
+    table = tool.get("bnlint", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: [tool.bnlint] must be a table")
-    settings: dict[str, Any] = {"root": file.absolute().parent}
+    config = Config(root=str(file.parent))
     for key, value in table.items():
-        if key not in _READERS:
-            known = ", ".join(sorted(_READERS))
-            raise ConfigError(f"{file}: unknown setting `{key}` in [tool.bnlint]; known: {known}")
-        try:
-            settings[key.replace("-", "_")] = _READERS[key](value)
-        except ValueError as error:
-            raise ConfigError(f"{file}: `{key}` in [tool.bnlint] {error}") from None
-    if "baseline" in settings:
-        settings["baseline"] = settings["root"] / settings["baseline"]
-    return Config(**settings)
+        config = _with_setting(config, key, value, f"{file}: tool.bnlint.{key}", file)
+    return config
 
 
-def _strings(value: Any) -> tuple[str, ...]:
+def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) -> Config:
+    if key in ("select", "ignore"):
+        selectors = check_selectors(_strings(value, where), where)
+        if key == "select":
+            return replace(config, select=selectors)
+        return replace(config, ignore=selectors)
+    if key == "exclude":
+        return replace(config, exclude=_strings(value, where))
+    if key == "confidence":
+        return replace(config, confidence=_confidence(value, where))
+    if key == "baseline" and isinstance(value, str):
+        return replace(config, baseline=str(file.parent / value))
+    if key == "per-file-ignores" and isinstance(value, dict):
+        table = {
+            pattern: check_selectors(_strings(codes, where), where)
+            for pattern, codes in value.items()
+        }
+        return replace(config, per_file_ignores=table)
+    known = "select, ignore, exclude, confidence, baseline, per-file-ignores"
+    raise ConfigError(f"{where}: unknown setting or wrong type (settings: {known})")
+
+
+def _strings(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError("must be a list of strings")
+        raise ConfigError(f"{where}: must be a list of strings")
     return tuple(value)
 
 
-def _table_of_strings(value: Any) -> dict[str, tuple[str, ...]]:
-    if not isinstance(value, dict):
-        raise ValueError('must be a table such as {"tests/*" = ["BN201"]}')
-    return {pattern: _strings(codes) for pattern, codes in value.items()}
-
-
-def _confidence(value: Any) -> Confidence:
+def _confidence(value: Any, where: str) -> Confidence:
     try:
         return Confidence(value)
-    except ValueError:
-        raise ValueError('must be "low", "medium" or "high"') from None
-
-
-def _bool(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("must be true or false")
-    return value
-
-
-def _size(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-        raise ValueError("must be a positive number of bytes")
-    return value
-
-
-def _path(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError("must be a file name")
-    return value
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "select": _strings,
-    "ignore": _strings,
-    "exclude": _strings,
-    "per-file-ignores": _table_of_strings,
-    "confidence": _confidence,
-    "respect-gitignore": _bool,
-    "max-file-size": _size,
-    "baseline": _path,
-}
-assert {key.replace("-", "_") for key in _READERS} | {"root"} == {f.name for f in fields(Config)}
+    except ValueError as error:
+        raise ConfigError(f"{where}: must be low, medium or high") from error
