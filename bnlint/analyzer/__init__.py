@@ -144,8 +144,10 @@ def _add_imports(facts: list[ModuleFacts], result: AnalysisResult) -> None:
 def _facts(source: SourceText) -> ModuleFacts | FileError:
     import libcst
 
-    from bnlint.analyzer.facts import module_facts
+    from bnlint.analyzer.facts import module_facts, nested_too_deeply
 
+    if nested_too_deeply(source.text):
+        return FileError(source.path, "nested too deeply to be analyzed")
     is_package = source.path.replace("\\", "/").endswith("__init__.py")
     try:
         return module_facts(source.text, source.path, source.module, is_package)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bnlint.findings import Confidence, Finding, Location
 from bnlint.rule import all_rules
@@ -84,7 +84,7 @@ def batch_statistics(before: Statistics, after: Statistics, decay: float) -> Sta
     import numpy as np
 
     def solve(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-        old64 = old.astype(np.float64)
+        old64: Any = old.astype(np.float64)
         return old64 + (new.astype(np.float64) - old64) / (1 - decay)
 
     mean, variance = solve(before.mean, after.mean), solve(before.variance, after.variance)

@@ -137,7 +137,8 @@ def _ids(values: np.ndarray, what: str) -> np.ndarray:
     if values.dtype.kind in "iub":
         return values.astype(np.int64)
     if values.dtype.kind == "f":
-        whole = values.astype(np.int64, copy=True) if np.isfinite(values).all() else None
+        finite = np.isfinite(values).all()
+        whole: Any = values.astype(np.int64, copy=True) if finite else None
         if whole is None:
             raise ValueError(f"{what}: a class id is NaN or infinite")
         if (whole != values).any():
