@@ -95,6 +95,7 @@ def lint(package: Package, source: Path) -> None:
     package.errors = report["errors"]
     for finding in package.findings:
         place = finding["location"]
+        place["path"] = place["path"].removeprefix("./")
         lines = (source / place["path"]).read_text(errors="replace").splitlines()
         finding["line_text"] = lines[place["line"] - 1].strip() if place["line"] else ""
 
@@ -125,7 +126,7 @@ def write(packages: list[Package], judgements: dict[str, dict[str, str]]) -> Non
                 f"{finding['message']}. {verdict.get('reason', '')}"
             )
     judged = total["true"] + total["false"]
-    precision = f"{total['true'] / judged:.0%}" if judged else "no judged findings"
+    precision = f"{total['true'] / judged:.0%} (of {judged} judged)" if judged else "no judged findings"
     text = [
         "# bnlint on real packages",
         "Made by `benchmarks/real_code.py`. Errors are files that are not valid Python 3.",
