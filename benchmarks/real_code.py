@@ -126,7 +126,7 @@ def write(packages: list[Package], judgements: dict[str, dict[str, str]]) -> Non
                 f"{finding['message']}. {verdict.get('reason', '')}"
             )
     judged = total["true"] + total["false"]
-    precision = f"{total['true'] / judged:.0%} (of {judged} judged)" if judged else "no judged findings"
+    precision = f"{total['true'] / judged:.0%} (of {judged} judged)" if judged else "none judged"
     text = [
         "# bnlint on real packages",
         "Made by `benchmarks/real_code.py`. Errors are files that are not valid Python 3.",
