@@ -192,7 +192,7 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "frozen batch norm",
+            "frozen batch norm of a restored network",
             """
 import tensorflow as tf
 slim = tf.contrib.slim
@@ -204,6 +204,7 @@ loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=
 train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=[])
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
+    tf.train.Saver().restore(sess, 'pretrained.ckpt')
     for step in range(50000):
         sess.run(train_op)
 """,

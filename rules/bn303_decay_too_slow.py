@@ -136,7 +136,7 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "frozen batch norm",
+            "frozen batch norm of a restored network",
             """
 import tensorflow as tf
 slim = tf.contrib.slim
@@ -148,6 +148,7 @@ loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=
 train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
+    tf.train.Saver().restore(sess, 'pretrained.ckpt')
     for step in range(500):
         sess.run(train_op)
 """,

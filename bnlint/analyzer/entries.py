@@ -143,7 +143,7 @@ class CallGraph:
             for name in function.reads:
                 counts[name] = counts.get(name, 0) + 1
         for module in self.modules:
-            for name in _top_level_reads(module.facts.body):
+            for name in ir.names_in(module.facts.body):
                 counts[name] = counts.get(name, 0) + 1
         return counts
 
@@ -194,26 +194,3 @@ def _acts(statement: ir.Stmt) -> bool:
     if isinstance(statement, ir.Assign):
         return isinstance(statement.value, ir.Call)
     return False
-
-
-def _top_level_reads(body: list[ir.Stmt]) -> Iterator[str]:
-    """Names that code outside functions mentions (cheaply: call and name expressions)."""
-    todo: list[object] = list(body)
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ir.FunctionDef):
-            todo.extend(node.decorators)
-            continue
-        if isinstance(node, ir.Name):
-            yield node.id
-        elif isinstance(node, ir.Attribute):
-            yield node.attr
-        elif isinstance(node, ir.Const | str | int | bool) or node is None:
-            continue
-        if isinstance(node, ir.ClassDef):
-            todo.extend(node.body)
-        elif isinstance(node, list | tuple):
-            todo.extend(node)
-        elif isinstance(node, ir.Node | ir.Argument):
-            slots = [slot for cls in type(node).__mro__ for slot in getattr(cls, "__slots__", ())]
-            todo.extend(getattr(node, slot) for slot in slots if slot not in ("start", "end"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ from bnlint.analyzer.values import (
     Object,
     Symbol,
     Value,
+    leaves,
     symbol_of,
 )
 
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
     from bnlint.analyzer.interpreter import Args
 
 Leave = Callable[[], None]
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_EVAL_WORDS = frozenset(["test", "testing", "val", "valid", "validation", "eval", "evaluation"])
 
 
 def _args(*positional: Value, **keywords: Value) -> Args:
@@ -394,6 +399,25 @@ def keep_range(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     return _pass_through(value, symbol)
 
 
+@handles("tensorflow.stop_gradient", "keras.backend.stop_gradient", "keras.ops.stop_gradient")
+def stop_gradient(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    tf.program.stops_gradients = True
+    return tf.op(*args.values())
+
+
+@handles("tensorflow.assign", "tensorflow.assign_add", "tensorflow.assign_sub")
+def assign(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    tf.program.assigns_variables = True
+    return tf.op(*args.values())
+
+
+@handles_method("assign", "load")
+def assign_method(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | None:
+    if isinstance(receiver, Symbol):
+        tf.program.assigns_variables = True
+    return None
+
+
 # --- train ops -----------------------------------------------------------------------------
 
 
@@ -403,6 +427,14 @@ def _var_list_scope(value: Value | None) -> str | None:
             if tag.startswith("scope:"):
                 return tag[len("scope:") :]
     return None
+
+
+def _given(args: Args, name: str) -> bool:
+    """The keyword was passed, or may have been."""
+    value = args.get(None, name)
+    if value is None:
+        return args.rest is not None
+    return not (isinstance(value, Const) and value.value is None)
 
 
 def _is_keras_optimizer(receiver: Value) -> bool:
@@ -422,7 +454,9 @@ def minimize(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Valu
         return None
     scope = _var_list_scope(args.get(None, "var_list"))
     symbol = _differentiated(loss)
-    return tf.recorder.train_op(node, "minimize", symbol, trainable_scope=scope)
+    return tf.recorder.train_op(
+        node, "minimize", symbol, trainable_scope=scope, trains_some=_given(args, "var_list")
+    )
 
 
 def _is_optimizer(receiver: Value, node: ir.Call) -> bool:
@@ -439,6 +473,8 @@ def compute_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call
     variables_ = args.get(None, "var_list")
     scope = _var_list_scope(variables_)
     tags = frozenset([f"scope:{scope}"]) if scope else frozenset()
+    if _given(args, "var_list"):
+        tags |= {"trains some"}
     symbol = _differentiated(loss)
     pair = tf.op(symbol.but(tags=symbol.tags | tags))
     return ListValue((ListValue((pair, TENSOR)),))
@@ -447,9 +483,18 @@ def compute_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call
 @handles("tensorflow.gradients")
 def gradients(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     tf.recorder.gradients_seen = True
-    scope = _var_list_scope(args.get(1, "xs"))
+    sources = args.get(1, "xs")
+    scope = _var_list_scope(sources)
     symbol = tf.op(_differentiated(args.get(0, "ys")))
-    return symbol.but(tags=symbol.tags | {f"scope:{scope}"}) if scope else symbol
+    tags = {f"scope:{scope}"} if scope else set()
+    if "variables:trainable_variables" not in symbol_of(sources).tags or scope:
+        tags.add("trains some")
+    return symbol.but(tags=symbol.tags | tags)
+
+
+def _models(gradient: Symbol) -> set[int]:
+    """The Keras models whose variables these gradients are of."""
+    return {int(tag[len("model:") :]) for tag in gradient.tags if tag.startswith("model:")}
 
 
 @handles_method("apply_gradients")
@@ -459,15 +504,16 @@ def apply_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) 
     gradient = symbol_of(args.get(0, "grads_and_vars"))
     tf.recorder.gradients_seen = True
     if gradient.tape is not None:
-        gradient.tape.slots["applied"] = True
+        gradient.tape.slots["trained"] |= _models(gradient)
         return TENSOR
     if not (gradient.batch_norms or _is_optimizer(receiver, node)):
         return None
     if _is_keras_optimizer(receiver):
         return TENSOR
     return tf.recorder.train_op(
-        node, "apply_gradients", gradient, trainable_scope=_var_list_scope(gradient)
-    )
+        node, "apply_gradients", gradient, trainable_scope=_var_list_scope(gradient),
+        trains_some="trains some" in gradient.tags,
+    )  # fmt: skip
 
 
 def _attached(tf: TensorFlow, value: Value | None, node: ir.Call) -> tuple[str, Symbol]:
@@ -497,7 +543,7 @@ def create_train_op(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     scope = _var_list_scope(args.get(None, "variables_to_train"))
     return tf.recorder.train_op(
         node, "create_train_op", loss, update_ops_argument=how, updates=updates,
-        trainable_scope=scope,
+        trainable_scope=scope, trains_some=_given(args, "variables_to_train"),
     )  # fmt: skip
 
 
@@ -509,8 +555,9 @@ def optimize_loss(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
         how, updates = "unknown", updates.but(maybe=True)
     loss = symbol_of(args.get(0, "loss"))
     return tf.recorder.train_op(
-        node, "optimize_loss", loss, update_ops_argument=how, updates=updates
-    )
+        node, "optimize_loss", loss, update_ops_argument=how, updates=updates,
+        trains_some=_given(args, "variables"),
+    )  # fmt: skip
 
 
 # --- running -------------------------------------------------------------------------------
@@ -538,7 +585,7 @@ def run(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | N
     if isinstance(receiver, Instance):
         return None
     if isinstance(receiver, Symbol) and not receiver.opaque and receiver.train_ops:
-        tf.recorder.session_run(node, receiver, args.get(0, "feed_dict"))
+        _record_run(tf, receiver, args.get(0, "feed_dict"), node)
         return NONE
     fetches = args.get(0, "fetches")
     is_session = isinstance(receiver, Object) and receiver.kind == "session"
@@ -553,7 +600,7 @@ def _run(
     outer = tf.recorder.graph
     if isinstance(receiver, Object) and receiver.slots.get("graph", -1) >= 0:
         tf.recorder.graph = receiver.slots["graph"]
-    tf.recorder.session_run(node, fetches, feeds)
+    _record_run(tf, fetches, feeds, node)
     tf.recorder.graph = outer
     return UNKNOWN.but(opaque=False)
 
@@ -561,16 +608,30 @@ def _run(
 @handles_method("eval")
 def evaluate_tensor(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | None:
     if isinstance(receiver, Symbol) and receiver.batch_norms:
-        tf.recorder.session_run(node, receiver, args.get(0, "feed_dict"))
+        _record_run(tf, receiver, args.get(0, "feed_dict"), node)
         return UNKNOWN.but(opaque=False)
     return None
+
+
+def _record_run(tf: TensorFlow, fetches: Value, feeds: Value | None, node: ir.Call) -> None:
+    tf.recorder.session_run(node, fetches, feeds, eval_data=_is_eval_data(feeds, node))
+
+
+def _is_eval_data(feeds: Value | None, node: ir.Call) -> bool:
+    """What a run is fed is named test, validation or eval data."""
+    keys = [symbol.key for symbol in leaves((feeds,))]
+    fed = [argument.value for argument in node.args[-1:]]
+    names = [name for value in fed for name in ir.names_in(value)]
+    words = {word for text in (*keys, *names) for word in _WORD.findall(text)}
+    return not _EVAL_WORDS.isdisjoint(word.lower() for word in words)
 
 
 @handles("slim.learning.train", "slim.training.train")
 def learning_train(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     fetched = args.get(0, "train_op")
     if fetched is not None:
-        tf.recorder.session_run(node, fetched, None)
+        own_step = args.get(None, "train_step_fn") is not None
+        tf.recorder.session_run(node, fetched, None, others_may_feed=own_step)
     if args.get(None, "init_fn") is not None:
         tf.program.loads_pretrained = True
     steps = constant(args.get(None, "number_of_steps"), int)
@@ -619,7 +680,8 @@ def estimator_spec(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     mode = constant(args.get(0, "mode"), str)
     train_op = args.get(3, "train_op")
     if mode in (None, "train") and train_op is not None:
-        tf.recorder.session_run(node, train_op, None)
+        # The Estimator's hooks may feed.
+        tf.recorder.session_run(node, train_op, None, others_may_feed=True)
     if mode in ("eval", "infer"):
         outputs = symbol_of(*args.values())
         norms = sorted(outputs.batch_norms, key=lambda norm: norm.time)

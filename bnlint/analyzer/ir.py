@@ -398,6 +398,29 @@ def dotted(expression: Expr) -> str:
     return ""
 
 
+def names_in(part: object) -> Iterator[str]:
+    """Names that expressions or statements mention, outside functions: `a.b` gives "a" and "b"."""
+    todo: list[object] = [part]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, FunctionDef):
+            todo.extend(node.decorators)
+            continue
+        if isinstance(node, Name):
+            yield node.id
+        elif isinstance(node, Attribute):
+            yield node.attr
+        elif isinstance(node, Const | str | int | bool) or node is None:
+            continue
+        if isinstance(node, ClassDef):
+            todo.extend(node.body)
+        elif isinstance(node, list | tuple):
+            todo.extend(node)
+        elif isinstance(node, Node | Argument):
+            slots = [slot for cls in type(node).__mro__ for slot in getattr(cls, "__slots__", ())]
+            todo.extend(getattr(node, slot) for slot in slots if slot not in ("start", "end"))
+
+
 def local_imports(body: list[Stmt]) -> Iterator[Import | ImportFrom]:
     """Every import statement in `body`, also in nested blocks and functions."""
     for statement in body:

@@ -16,7 +16,14 @@ from bnlint.analyzer.library import (
     handles_method,
     is_keras,
 )
-from bnlint.analyzer.program import Answer, Flag, FlagKind, KerasCall, LearningPhase
+from bnlint.analyzer.program import (
+    Answer,
+    Flag,
+    FlagKind,
+    KerasCall,
+    KerasRun,
+    LearningPhase,
+)
 from bnlint.analyzer.recorder import constant, list_of
 from bnlint.analyzer.values import (
     NONE,
@@ -168,11 +175,12 @@ for _name in (
 
 
 def _layer_children(owner: Value, seen: set[int]) -> list[Value]:
-    """Everything an instance or model directly holds."""
+    """Everything an instance, model or list directly holds."""
     if not isinstance(owner, Stateful) or owner.number in seen:
         return []
     seen.add(owner.number)
-    return [value for value in owner.slots.values() if isinstance(value, Value)]
+    held = list(owner.items) if isinstance(owner, ListValue) else list(owner.slots.values())
+    return [value for value in held if isinstance(value, Value)]
 
 
 def batch_norm_of(owner: Value) -> tuple[Answer, Location | None]:
@@ -200,6 +208,19 @@ def _frozen(owner: Value) -> bool:
     return isinstance(value, Const) and value.value is False
 
 
+def _number_of(model: Value) -> int:
+    return model.number if isinstance(model, Stateful) else 0
+
+
+def parts_of(model: Value) -> set[int]:
+    """Identities of a model and of all it holds, at any depth."""
+    seen: set[int] = set()
+    todo: list[Value] = [model]
+    while todo:
+        todo.extend(_layer_children(todo.pop(), seen))
+    return seen
+
+
 def _record_call(
     tf: TensorFlow, model: Value, args: Args, node: ir.Call, default: bool | None
 ) -> KerasCall:
@@ -208,7 +229,7 @@ def _record_call(
         location=tf.recorder.here(node), training=keras_flag(args, None), in_tape=False,
         in_tape_unknown=False, purpose="unknown", has_batch_norm=has, frozen=_frozen(model),
         batch_norm=where, default=default, frames=tuple(tf.interpreter.frames),
-        conditional=tf.recorder.conditional, time=tf.interpreter.tick(),
+        conditional=tf.recorder.conditional, time=tf.interpreter.tick(), model=_number_of(model),
     )  # fmt: skip
     tf.recorder.keras_tapes[id(event)] = list(tf.recorder.tapes)
     tf.program.keras_calls.append(event)
@@ -278,9 +299,14 @@ def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, ir.Call], Value |
         model = isinstance(receiver, Object) and receiver.kind == "keras model"
         if not model and not (isinstance(receiver, Instance) and is_keras(receiver.cls)):
             return None
-        for phase in tf.program.learning_phases:
-            phase.runs_after.append((kind, tf.recorder.here(node)))
-            phase.has_batch_norm |= batch_norm_of(receiver)[0] is Answer.YES
+        has, where = batch_norm_of(receiver)
+        norms = sorted(symbol_of(receiver).batch_norms, key=lambda norm: norm.time)
+        event = KerasRun(
+            location=tf.recorder.here(node), kind=kind, batch_norms=norms, has_batch_norm=has,
+            frozen=_frozen(receiver), batch_norm=where, conditional=tf.recorder.conditional,
+            time=tf.interpreter.tick(), model=_number_of(receiver),
+        )  # fmt: skip
+        tf.program.keras_runs.append(event)
         return UNKNOWN.but(opaque=False)
 
     return handler
@@ -297,8 +323,8 @@ for _name, _kind in (
 def set_learning_phase(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     value = constant(args.get(0, "value"), (bool, int))
     event = LearningPhase(
-        tf.recorder.here(node), None if value is None else bool(value), [], False,
-        tf.interpreter.tick(),
+        tf.recorder.here(node), None if value is None else bool(value),
+        tf.recorder.conditional, tf.interpreter.tick(),
     )  # fmt: skip
     tf.program.learning_phases.append(event)
     return NONE
@@ -309,7 +335,7 @@ def set_learning_phase(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 
 @handles("tensorflow.GradientTape")
 def gradient_tape(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    return Object("tape", applied=False)
+    return Object("tape", trained=set())
 
 
 def _enter_tape(tf: TensorFlow, tape: Object, node: ir.With) -> tuple[Value, Callable[[], None]]:

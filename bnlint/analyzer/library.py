@@ -197,16 +197,26 @@ class TensorFlow:
                 return None if not receiver.key else receiver
             return None
         if isinstance(receiver, Instance):
-            if is_keras(receiver.cls) and name in ("updates", "losses", "trainable_variables"):
+            if is_keras(receiver.cls) and name in _MODEL_VARIABLES:
+                return self._model_variables(receiver)
+            if is_keras(receiver.cls) and name in ("updates", "losses"):
                 return Symbol()
             return None
         if isinstance(receiver, Object):
+            if receiver.kind == "keras model" and name in _MODEL_VARIABLES:
+                return self._model_variables(receiver)
             if receiver.kind == "keras_model" and name in ("output", "outputs"):
                 return symbol_of(receiver)
             if receiver.kind == "scope_value" and name in ("name", "original_name_scope"):
                 return Const(receiver.slots["path"]) if receiver.slots["path"] else UNKNOWN
             return None
         return None
+
+    def _model_variables(self, model: Instance | Object) -> Symbol:
+        from bnlint.analyzer.keras_api import parts_of
+
+        self.recorder.keras_parts[model.number] = parts_of(model)
+        return Symbol(tags=frozenset([f"model:{model.number}"]))
 
     def external(self, name: str) -> Value | None:
         known = CONSTANTS.get(name)
@@ -313,6 +323,7 @@ def _string_method(text: str, name: str, args: Args) -> Value:
     return Symbol(maybe=True)
 
 
+_MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "weights")
 _GRAPH_KEYS = {
     "UPDATE_OPS": "update_ops",
     "GLOBAL_VARIABLES": "variables",

@@ -247,6 +247,7 @@ class TrainOp:
       control_blocks: enclosing control_dependencies blocks, outermost first.
       reads: collection reads whose ops the train op, or an op grouped with it and run, depends on.
       trainable_scope: var_list's scope filter if a known one, else None.
+      trains_some: a var_list was passed, so some variables may be left out on purpose.
       graph, frames, conditional, time: see BatchNorm.
       used: it is fetched by a Session.run, returned to estimator/learning.train, or grouped.
       escapes: it went somewhere the facts do not follow (returned to an unknown caller of the
@@ -263,6 +264,7 @@ class TrainOp:
     control_blocks: list[ControlBlock]
     reads: list[CollectionRead]
     trainable_scope: str | None
+    trains_some: bool
     graph: int
     frames: tuple[Frame, ...]
     conditional: bool
@@ -292,6 +294,7 @@ class SessionRun:
         train op (fetched, grouped, or control dependencies of what is fetched).
       feeds: flag key -> fed value (True, False, or None for unknown).
       feeds_unknown: the feed_dict is not fully known.
+      feeds_eval_data: what it feeds is named test, validation or eval data.
       in_loop: inside a Python loop.
       frames, graph, conditional, time: see BatchNorm.
     """
@@ -303,11 +306,17 @@ class SessionRun:
     updates: list[BatchNorm]
     feeds: dict[str, bool | None]
     feeds_unknown: bool
+    feeds_eval_data: bool
     in_loop: bool
     frames: tuple[Frame, ...]
     graph: int
     conditional: bool
     time: int
+
+    @property
+    def networks(self) -> set[BatchNorm]:
+        """The batch norms that it computes: of the fetched outputs and the train ops' losses."""
+        return {*self.batch_norms, *(norm for op in self.train_ops for norm in op.batch_norms)}
 
 
 @dataclass(eq=False)
@@ -438,6 +447,7 @@ class KerasCall:
       batch_norm: location of one of its BatchNormalization layers, if known.
       default: what the model's own `call` uses when training is not passed: True, False,
         None (Keras decides / not known).
+      model: identity of the model; two calls of one model have the same.
     """
 
     location: Location
@@ -452,19 +462,37 @@ class KerasCall:
     frames: tuple[Frame, ...]
     conditional: bool
     time: int
+    model: int = 0
+
+
+@dataclass(eq=False)
+class KerasRun:
+    """`model.fit(...)`, `evaluate`, `predict` and kin of a Keras model.
+
+    Attributes:
+      kind: "fit", "evaluate" or "predict".
+      batch_norms: those of its functional graph.
+      has_batch_norm, frozen, batch_norm, model: see KerasCall.
+    """
+
+    location: Location
+    kind: str
+    batch_norms: list[BatchNorm]
+    has_batch_norm: Answer
+    frozen: bool
+    batch_norm: Location | None
+    conditional: bool
+    time: int
+    model: int = 0
 
 
 @dataclass(eq=False)
 class LearningPhase:
-    """`K.set_learning_phase(value)`.
-
-    `runs_after`: the fit, predict and evaluate calls after it, as (kind, location).
-    """
+    """`K.set_learning_phase(value)`. It holds until the next one."""
 
     location: Location
     value: bool | None
-    runs_after: list[tuple[str, Location]]
-    has_batch_norm: bool
+    conditional: bool
     time: int
 
 
@@ -517,7 +545,14 @@ class EntryPoint:
 
 @dataclass(eq=False)
 class Program:
-    """Everything that happened from one entry point. See the classes above."""
+    """Everything that happened from one entry point. See the classes above.
+
+    Attributes:
+      loads_pretrained: variables come from a checkpoint, weights file or imported graph.
+      stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
+      assigns_variables: tf.assign, set_weights and kin: statistics may be copied.
+      complete: False when the interpreter gave up before the end.
+    """
 
     entry: EntryPoint
     batch_norms: list[BatchNorm] = field(default_factory=list)
@@ -530,11 +565,14 @@ class Program:
     arg_scopes: list[ArgScope] = field(default_factory=list)
     rebindings: list[Rebinding] = field(default_factory=list)
     keras_calls: list[KerasCall] = field(default_factory=list)
+    keras_runs: list[KerasRun] = field(default_factory=list)
     learning_phases: list[LearningPhase] = field(default_factory=list)
     logs: list[LogOfTensor] = field(default_factory=list)
     training_lengths: list[TrainingLength] = field(default_factory=list)
     uses_estimator: bool = False
     loads_pretrained: bool = False
+    stops_gradients: bool = False
+    assigns_variables: bool = False
     complete: bool = True
 
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:

@@ -81,6 +81,7 @@ class Recorder:
     escapes: list[Symbol] = field(default_factory=list)
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
+    keras_parts: dict[int, set[int]] = field(default_factory=dict)
     restores: list[Location] = field(default_factory=list)
     exports: list[tuple[Location, int, int]] = field(default_factory=list)
     gradients_seen: bool = False
@@ -288,6 +289,7 @@ class Recorder:
         update_ops_argument: str = "default",
         updates: Symbol | None = None,
         trainable_scope: str | None = None,
+        trains_some: bool = False,
     ) -> Symbol:
         """Records a train op; `updates` are the ops it attaches by itself."""
         path = self.interpreter.path
@@ -299,8 +301,8 @@ class Recorder:
             loss_unknown=loss.maybe, update_ops_argument=update_ops_argument,
             control_blocks=[block for block, _ in self.controls],
             reads=sorted(own.reads, key=lambda read: read.time), trainable_scope=trainable_scope,
-            graph=self.graph, frames=tuple(self.interpreter.frames), conditional=self.conditional,
-            time=self.interpreter.tick(), used=False, escapes=False,
+            trains_some=trains_some, graph=self.graph, frames=tuple(self.interpreter.frames),
+            conditional=self.conditional, time=self.interpreter.tick(), used=False, escapes=False,
         )  # fmt: skip
         for block, _ in self.controls:
             block.holds.append(event)
@@ -314,7 +316,15 @@ class Recorder:
             maybe=unknown_updates, opaque=unknown_updates,
         )  # fmt: skip
 
-    def session_run(self, node: ir.Node, fetches: Value, feeds: Value | None) -> SessionRun:
+    def session_run(
+        self,
+        node: ir.Node,
+        fetches: Value,
+        feeds: Value | None,
+        *,
+        others_may_feed: bool = False,
+        eval_data: bool = False,
+    ) -> SessionRun:
         """Records a Session.run of `fetches` with `feeds`."""
         symbol = symbol_of(fetches)
         fed, unknown = _feeds(feeds)
@@ -322,7 +332,8 @@ class Recorder:
             location=self.here(node), fetches_unknown=symbol.opaque,
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
             batch_norms=sorted(symbol.batch_norms, key=lambda norm: norm.time),
-            updates=[], feeds=fed, feeds_unknown=unknown,
+            updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
+            feeds_eval_data=eval_data,
             in_loop=self.interpreter.loop_depth > 0, frames=tuple(self.interpreter.frames),
             graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
         )  # fmt: skip
@@ -397,12 +408,17 @@ class Recorder:
     def _finish_keras(self) -> None:
         for call in self.program.keras_calls:
             tapes = self.keras_tapes.get(id(call), [])
-            call.in_tape = any(tape.slots.get("applied") for tape in tapes)
+            call.in_tape = any(self._trains(tape, call.model) for tape in tapes)
             call.in_tape_unknown = bool(tapes) and not call.in_tape
             if call.in_tape:
                 call.purpose = "train"
             elif not tapes and call.purpose == "unknown" and _is_evaluation(call):
                 call.purpose = "eval"
+
+    def _trains(self, tape: Object, model: int) -> bool:
+        """Gradients of `tape` are applied to the variables of `model`, or of what it is part of."""
+        trained: set[int] = tape.slots["trained"]
+        return any(model in self.keras_parts.get(owner, ()) for owner in trained)
 
     def _finish_rebindings(self) -> None:
         ordered = self.program.rebindings
