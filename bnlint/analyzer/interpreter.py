@@ -7,6 +7,7 @@ do not decide are followed, and what they changed is merged.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -32,10 +33,12 @@ from bnlint.analyzer.values import (
     ModuleValue,
     Object,
     Partial,
+    Setting,
     Stateful,
     Symbol,
     Value,
     join,
+    lift,
     symbol_of,
     truth,
 )
@@ -512,7 +515,10 @@ class Interpreter:
             if isinstance(value, Function):
                 value.owner = cls
             cls.slots[name] = value
-        self.assign_slot(env.slots, node.name, cls)
+        decorated: Value = cls
+        for decorator in reversed(node.decorators):
+            decorated = self.decorate(decorator, decorated, env)
+        self.assign_slot(env.slots, node.name, decorated)
         return ""
 
     def import_(self, node: ir.Import, env: Env) -> str:
@@ -744,6 +750,8 @@ class Interpreter:
             return join([self.get_attribute(option, name, node) for option in owner.options])
         if isinstance(owner, Object) and owner.kind == "super":
             return self._super_attribute(owner, name)
+        if isinstance(owner, Setting) and name in ("value", "default"):
+            return owner  # absl's FlagHolder
         known = self.library.attribute(owner, name)
         if known is not None:
             return known
@@ -1045,8 +1053,8 @@ class Interpreter:
 
     def arithmetic(self, op: str, left: Value, right: Value) -> Value:
         """`left op right`."""
-        if isinstance(left, Const) and isinstance(right, Const):
-            return _fold(op, left.value, right.value)
+        if isinstance(left, Const | Setting) and isinstance(right, Const | Setting):
+            return lift(functools.partial(_fold, op), left, right)
         if isinstance(left, ListValue) and isinstance(right, ListValue) and op == "+":
             rest = symbol_of(left.rest, right.rest) if left.rest or right.rest else None
             return ListValue(left.items + right.items, rest)
@@ -1067,10 +1075,10 @@ class Interpreter:
         if node.op in ("in", "not in") and isinstance(left, Const):
             return self._contains(left, right, node.op == "not in")
         left_key, right_key = _compare_key(left), _compare_key(right)
-        if node.op in ("==", "!=", "is", "is not") and left_key and right_key:
-            negate = "!" if node.op in ("!=", "is not") else ""
+        if left_key and right_key:
+            negate, op = _POSITIVE.get(node.op, ("", node.op))
             symbol = symbol_of(left, right)
-            return symbol.but(maybe=True, key=f"{negate}{left_key}=={right_key}")
+            return symbol.but(maybe=True, key=f"{negate}{left_key}{op}{right_key}")
         return symbol_of(left, right).but(maybe=True)
 
     def _compare_none(self, left: Value, positive: bool) -> Value:
@@ -1079,8 +1087,9 @@ class Interpreter:
             return Symbol(maybe=True, key=key if positive or not key else f"!{key}")
         if isinstance(left, Choice):
             return Symbol(maybe=True)
-        if isinstance(left, External):
-            return Symbol(maybe=True, key=("" if positive else "!") + f"{left.name} is None")
+        if isinstance(left, External | Setting):
+            name = condition_key(left)[0]
+            return Symbol(maybe=True, key=("" if positive else "!") + f"{name} is None")
         return Const(not positive)
 
     def _contains(self, left: Const, right: Value, negate: bool) -> Value:
@@ -1118,6 +1127,8 @@ class Interpreter:
             return symbol.but(maybe=True, key=f"{'!' if positive else ''}{key}" if key else "")
         if isinstance(value, Const) and isinstance(value.value, int | float) and node.op == "-":
             return Const(-value.value)
+        if isinstance(value, Setting):
+            return lift(lambda number: _fold("-", 0, number), value)
         return self.library.convert(value, NONE, node.op)
 
     def ternary(self, node: ir.Ternary, env: Env) -> Value:
@@ -1157,12 +1168,9 @@ class Interpreter:
                 else UNKNOWN
             )
         if isinstance(owner, DictValue):
-            key = dict_key(index)
-            if key is not None and key in owner.items:
-                return owner.items[key]
-            if key is None and owner.items:
-                return join(list(owner.items.values()))
-            return owner.rest if owner.rest is not None else UNKNOWN
+            return self._dict_item(owner, index)
+        if isinstance(owner, Setting):
+            return Setting(f"{owner.key}[{dict_key(index)!r}]")
         if isinstance(owner, Choice):
             return join([self.item(option, index) for option in owner.options])
         if isinstance(owner, Symbol):
@@ -1174,6 +1182,20 @@ class Interpreter:
             key = dict_key(index)
             return UNKNOWN.but(key=f"{owner.name}[{key!r}]" if key is not None else "")
         return symbol_of(owner).but(maybe=True)
+
+    def _dict_item(self, owner: DictValue, index: Value) -> Value:
+        items = owner.items
+        key = dict_key(index)
+        if key is not None and key in items:
+            return items[key]
+        for hint in index.hints if isinstance(index, Setting) else ():
+            found = items.get(dict_key(Const(hint)))
+            if found is not None:
+                return found
+        if items and (key is None or _is_symbol_key(key)):  # one of them, by an unknown name
+            rest = [owner.rest] if owner.rest is not None else []
+            return join([*items.values(), *rest])
+        return owner.rest if owner.rest is not None else UNKNOWN
 
     def starred(self, node: ir.Starred, env: Env) -> Value:
         return self.expr(node.value, env)
@@ -1273,12 +1295,11 @@ class Interpreter:
         """A method of a dict."""
         if name in ("get", "pop", "setdefault"):
             default = args.get(1, "default") or NONE
-            key = dict_key(args.positional[0]) if args.positional else None
-            if key is not None and key in target.items:
-                return target.items[key]
-            if target.rest is not None:
-                return join([target.rest, default])
-            return default if key is not None else join([default, *target.items.values()])
+            index = args.positional[0] if args.positional else UNKNOWN
+            key = dict_key(index)
+            if target.items and (key is None or key in target.items or _is_symbol_key(key)):
+                return self._dict_item(target, index)
+            return join([target.rest, default]) if target.rest is not None else default
         if name == "update":
             for value in args.positional:
                 self._update(target, value)
@@ -1312,6 +1333,8 @@ def flag_of(value: Value | None, explicit: bool = True, via: str = "argument") -
         if not value.maybe and not value.opaque:
             return Flag(FlagKind.TENSOR, explicit, value.made, value.key, via=via)
         return Flag(FlagKind.UNKNOWN, explicit, None, value.key, via=via)
+    if isinstance(value, Setting):
+        return Flag(FlagKind.UNKNOWN, explicit, None, value.key, via=via)
     if isinstance(value, Choice):
         flags = [flag_of(option, explicit, via) for option in value.options]
         if len({flag.kind for flag in flags}) == 1:
@@ -1323,7 +1346,7 @@ def condition_key(value: Value) -> tuple[str, bool]:
     """(identity of an undecided condition, False if the value is its negation)."""
     if isinstance(value, External):
         return value.name, True
-    if isinstance(value, Symbol) and value.key:
+    if isinstance(value, Symbol | Setting) and value.key:
         return (value.key[1:], False) if value.key.startswith("!") else (value.key, True)
     return "", True
 
@@ -1336,7 +1359,7 @@ def dict_key(value: Value) -> Any:
         except TypeError:
             return None
         return value.value if value.value is not None else "\0None"
-    if isinstance(value, Symbol) and value.key:
+    if isinstance(value, Symbol | Setting) and value.key:
         return f"\0{value.key}"
     if isinstance(value, External):
         return f"\0{value.name}"
@@ -1428,6 +1451,10 @@ _COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt, ">=": operator.ge, "is": lambda left, right: left is right or left == right,
     "is not": lambda left, right: left is not right and left != right,
     "in": lambda left, right: left in right, "not in": lambda left, right: left not in right,
+}  # fmt: skip
+_POSITIVE = {
+    "!=": ("!", "=="), "is": ("", "=="), "is not": ("!", "=="), "not in": ("!", "in"),
+    ">=": ("!", "<"), "<=": ("!", ">"),
 }  # fmt: skip
 _FOLDABLE = (int, float, str, bool)
 

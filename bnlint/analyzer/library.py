@@ -26,10 +26,12 @@ from bnlint.analyzer.values import (
     ModuleValue,
     Object,
     Partial,
+    Setting,
     Symbol,
     Value,
     join,
     leaves,
+    lift,
     symbol_of,
 )
 from bnlint.findings import Location
@@ -146,7 +148,9 @@ class TensorFlow:
         if isinstance(receiver, DictValue):
             return self.interpreter.dict_method(receiver, name, args)
         if isinstance(receiver, Const) and isinstance(receiver.value, str):
-            return _string_method(receiver.value, name, args)
+            return _string_method(receiver, name, args)
+        if isinstance(receiver, Setting):
+            return _string_method(receiver, name, args)
         if isinstance(receiver, Object):
             known = OBJECT_METHODS.get((receiver.kind, name))
             if known is not None:
@@ -205,6 +209,8 @@ class TensorFlow:
         if isinstance(receiver, Object):
             if receiver.kind == "keras model" and name in _MODEL_VARIABLES:
                 return self._model_variables(receiver)
+            if receiver.kind == "namespace":
+                return receiver.slots.get(name) or Setting(f"args.{name}")
             if receiver.kind == "keras_model" and name in ("output", "outputs"):
                 return symbol_of(receiver)
             if receiver.kind == "scope_value" and name in ("name", "original_name_scope"):
@@ -227,7 +233,17 @@ class TensorFlow:
             return Const({"TRAIN": "train", "EVAL": "eval"}.get(tail, "infer"))
         if head.endswith("GraphKeys"):
             return Const(_GRAPH_KEYS.get(tail, tail.lower()))
+        if head.endswith(".FLAGS"):
+            return Setting(f"FLAGS.{tail}", self._flag_values(tail))
         return None
+
+    def _flag_values(self, name: str) -> tuple[object, ...]:
+        """Known values of a flag; the current module's definition of it wins."""
+        defined = self.interpreter.project.flags.get(name, {})
+        module = self.interpreter.module
+        if module is not None and module.name in defined:
+            return defined[module.name]
+        return next(reversed(defined.values()), ())
 
     def enter(self, manager: Value, node: ir.With) -> tuple[Value, Callable[[], None]]:
         if isinstance(manager, Object) and manager.kind in CONTEXTS:
@@ -311,16 +327,37 @@ def _call_key(name: str, args: Args) -> str:
     return f"{name}({', '.join(parts)})" if not args.keywords and not args.rest else ""
 
 
-def _string_method(text: str, name: str, args: Args) -> Value:
-    parts = [value.value for value in args.positional if isinstance(value, Const)]
-    if len(parts) != len(args.positional) or args.keywords or args.rest:
+def _string_method(text: Value, name: str, args: Args) -> Value:
+    """A method of a string that is known, or of a setting."""
+    if args.keywords or args.rest or name not in _STRING_METHODS:
         return Symbol(maybe=True)
-    if name in ("lower", "upper", "strip", "startswith", "endswith"):
-        try:
-            return Const(getattr(text, name)(*parts))
-        except TypeError:
+    if name == "join" and args.positional:
+        items = args.positional[0]
+        if not isinstance(items, ListValue) or items.rest is not None:
             return Symbol(maybe=True)
-    return Symbol(maybe=True)
+        return lift(
+            lambda separator, *parts: _applied(separator, "join", parts), text, *items.items
+        )
+    result = lift(lambda *parts: _applied(parts[0], name, *parts[1:]), text, *args.positional)
+    if isinstance(result, Const) and isinstance(result.value, list | tuple):
+        return ListValue(tuple(Const(part) for part in result.value))
+    return result
+
+
+def _applied(text: object, name: str, *parts: object) -> Value:
+    if not isinstance(text, str) or len(text) > 1000:
+        return Symbol(maybe=True)
+    try:
+        result = getattr(text, name)(*parts)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return Symbol(maybe=True)
+    return Const(result if not isinstance(result, str) else result[:2000])
+
+
+_STRING_METHODS = frozenset(
+    "lower upper strip lstrip rstrip startswith endswith replace split rsplit join "
+    "capitalize title".split()
+)
 
 
 _MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "weights")

@@ -10,6 +10,7 @@ from bnlint.analyzer import (
     ir,
     keras_api,
     python_api,
+    settings_api,
     slim_api,
 )
 from bnlint.analyzer.interpreter import Args, BudgetExceeded, Interpreter, Journal
@@ -31,7 +32,7 @@ from bnlint.analyzer.values import (
 from bnlint.findings import FileError
 
 # Imported for the handlers they register.
-HANDLERS = (graph_api, keras_api, python_api, slim_api)
+HANDLERS = (graph_api, keras_api, python_api, settings_api, slim_api)
 MODES = {"train": "train", "eval": "eval", "infer": "predict"}
 
 

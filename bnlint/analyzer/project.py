@@ -30,6 +30,8 @@ class Project:
 
     def __init__(self, facts: Iterable[ir.ModuleFacts]) -> None:
         self.modules: list[Module] = [Module(item) for item in facts]
+        # Command line flags: name -> {name of the module that defines it: its known values}.
+        self.flags: dict[str, dict[str, tuple[object, ...]]] = {}
         self.by_name: dict[str, list[Module]] = {}
         for module in self.modules:
             self.by_name.setdefault(module.name, []).append(module)

@@ -19,6 +19,7 @@ from bnlint.analyzer.values import (
     ListValue,
     Object,
     Partial,
+    Setting,
     Symbol,
     Value,
     join,
@@ -81,7 +82,10 @@ def same(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 def mapping(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     result = DictValue()
     for value in args.positional:
-        if isinstance(value, DictValue):
+        if isinstance(value, Object) and value.kind == "namespace":
+            options = {key: item for key, item in value.slots.items() if isinstance(item, Value)}
+            tf.interpreter._update(result, DictValue(options, UNKNOWN))
+        elif isinstance(value, DictValue):
             tf.interpreter.dict_method(result, "update", args)
         else:
             result.slots["rest"] = symbol_of(value, UNKNOWN)
@@ -125,10 +129,15 @@ def filter_(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 
 @handles("builtins.getattr")
 def getattr_(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    name = args.get(1)
-    if args.positional and isinstance(name, Const) and isinstance(name.value, str):
-        return tf.interpreter.get_attribute(args.positional[0], name.value, node)
-    return UNKNOWN
+    name, owner = args.get(1), args.get(0)
+    names = name.hints if isinstance(name, Setting) else ()
+    if isinstance(name, Const):
+        names = (name.value,)
+    for text in names:
+        found = tf.interpreter.get_attribute(owner, text, node) if owner is not None else None
+        if isinstance(text, str) and found is not None and found is not UNKNOWN:
+            return found
+    return args.get(2) or UNKNOWN
 
 
 @handles("builtins.setattr")
@@ -186,7 +195,7 @@ def convert(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
             return Symbol(maybe=True)
     if short == "bool" and value is not None and truth(value) is not None:
         return Const(truth(value))
-    return value if isinstance(value, Symbol | Choice) else Symbol(maybe=True)
+    return value if isinstance(value, Symbol | Choice | Setting) else Symbol(maybe=True)
 
 
 @handles("builtins.any", "builtins.all", "builtins.min", "builtins.max", "builtins.abs")

@@ -7,6 +7,7 @@ Mutable Python objects (environments, instances, lists, dicts) keep their state 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,19 @@ class External(Value):
     """A name outside the project, canonical: "tensorflow.train.Saver", "slim.conv2d"."""
 
     name: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Setting(Value):
+    """A Python value that the user gives when the program starts: FLAGS.x, a parsed argument.
+
+    Conditions on it are undecided. `hints` are values it is known to be able to take (its default
+    first, then its choices): a network that is chosen by name is followed with the first that fits.
+    `key` is its identity.
+    """
+
+    key: str
+    hints: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -245,6 +259,8 @@ NONE = Const(None)
 UNKNOWN = Symbol(maybe=True, opaque=True)
 TENSOR = Symbol()
 MAX_OPTIONS = 4
+FOLLOWED = 2  # of more options than that, how many functions or classes are called
+CALLED = (Function, ClassValue, Partial, ModuleValue)
 
 
 def symbol_of(*values: Value | None) -> Symbol:
@@ -309,7 +325,10 @@ def join(values: list[Value]) -> Value:
     if len(unique) == 1:
         return unique[0]
     if len(unique) > MAX_OPTIONS:
-        return symbol_of(*unique).but(maybe=True)
+        others = symbol_of(*unique).but(maybe=True)
+        # Of a large registry of networks, some are followed: each is a program that can be.
+        called = [value for value in unique if isinstance(value, CALLED)][:FOLLOWED]
+        return Choice((*called, others.but(opaque=True))) if called else others
     return Choice(tuple(unique))
 
 
@@ -321,6 +340,8 @@ def same(left: Value, right: Value) -> bool:
         return type(left.value) is type(right.value) and left.value == right.value
     if isinstance(left, External) and isinstance(right, External):
         return left.name == right.name
+    if isinstance(left, Setting) and isinstance(right, Setting):
+        return left.key == right.key
     return False
 
 
@@ -339,6 +360,35 @@ def truth(value: Value) -> bool | None:
         # An UPDATE_OPS read: when it is empty there is nothing to attach, so `if update_ops:`
         # is followed into its body.
         return True if value.reads and value.runs else None
-    if isinstance(value, External):
+    if isinstance(value, External | Setting):
         return None
     return True
+
+
+def lift(function: Callable[..., Value], *values: Value) -> Value:
+    """`function` of Consts; of Settings, a Setting whose hints went through `function`.
+
+    Anything else gives an unknown value.
+    """
+    settings = [value for value in values if isinstance(value, Setting)]
+    if not all(isinstance(value, Const | Setting) for value in values):
+        return Symbol(maybe=True)
+    if not settings:
+        return function(*(value.value for value in values if isinstance(value, Const)))
+    hints: list[Any] = []
+    for index in range(max(len(setting.hints) for setting in settings)):
+        if all(setting.hints for setting in settings):
+            result = function(*(_hint(value, index) for value in values))
+            hints += [result.value] if isinstance(result, Const) else []
+    words = (value.key if isinstance(value, Setting) else _text(value) for value in values)
+    return Setting("(" + " ".join(words) + ")", tuple(hints))
+
+
+def _hint(value: Value, index: int) -> Any:
+    if isinstance(value, Setting):
+        return value.hints[min(index, len(value.hints) - 1)]
+    return value.value if isinstance(value, Const) else None
+
+
+def _text(value: Value) -> str:
+    return repr(value.value)[:100] if isinstance(value, Const) else ""
