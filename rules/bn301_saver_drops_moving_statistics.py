@@ -84,6 +84,25 @@ with tf.Session() as sess:
     ),
     good=(
         example(
+            "the statistics are put among the trainable variables (facenet's networks)",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm, normalizer_params={
+    'is_training': True, 'variables_collections': [tf.GraphKeys.TRAINABLE_VARIABLES]})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+saver = tf.train.Saver(tf.trainable_variables(), max_to_keep=3)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+    saver.save(sess, '/tmp/model.ckpt')
+""",
+        ),
+        example(
             "every variable",
             """
 import tensorflow as tf

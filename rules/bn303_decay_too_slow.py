@@ -17,7 +17,7 @@ RULE = Rule(
     why="""After n steps a moving average with decay d still holds the fraction d^n of its initial value:
 with 0.999 (slim's default) after 500 steps 61 % is still the initial 0 or 1. Evaluation then
 normalizes with statistics that are mostly made up. bnlint reports more than 10 %.""",
-    help="Use a smaller decay (0.9 to 0.99), `zero_debias_moving_average=True`, or more steps.",
+    help="Use a smaller decay (0.9 to 0.99), `zero_debias_moving_mean=True`, or more steps.",
     bad=(
         example(
             "slim's default, 500 steps",
@@ -59,6 +59,23 @@ with tf.Session() as sess:
         ),
     ),
     good=(
+        example(
+            "zero_debias_moving_mean corrects for the start",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True, 'zero_debias_moving_mean': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(500):
+        sess.run(train_op)
+""",
+        ),
         example(
             "enough steps",
             """
@@ -186,6 +203,7 @@ def check(program: Program) -> Iterator[Finding]:
             for op in program.train_ops
             for norm in op.batch_norms
             if norm.decay is not None
+            and not norm.zero_debias
             and not norm.training.is_false
             and op.runs_updates_of(norm) is Answer.YES
             and norm.decay**length.steps > INITIAL_SHARE

@@ -19,6 +19,7 @@ from bnlint.analyzer.library import (
     text_of,
 )
 from bnlint.analyzer.program import (
+    BatchNorm,
     Flag,
     FlagKind,
     LogOfTensor,
@@ -765,13 +766,24 @@ def _selection(tf: TensorFlow, value: Value | None, node: ir.Node) -> VariableSe
     return VariableSelection("unknown", location)
 
 
+def _left_out(tf: TensorFlow, selection: VariableSelection) -> list[BatchNorm]:
+    """The batch norms of the graph, but those whose statistics a trainable selection holds."""
+    return [
+        norm
+        for norm in tf.program.batch_norms
+        if norm.graph == tf.recorder.graph
+        and not (norm.statistics_trainable and selection.kind == "trainable")
+    ]
+
+
 @handles("tensorflow.train.Saver")
 def saver(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     value = args.get(0, "var_list")
     keyword = "var_list" if "var_list" in args.keywords else "" if args.positional else None
-    norms = [norm for norm in tf.program.batch_norms if norm.graph == tf.recorder.graph]
+    selection = _selection(tf, value, node)
+    norms = _left_out(tf, selection)
     event = Saver(
-        location=tf.recorder.here(node), selection=_selection(tf, value, node), saves=[],
+        location=tf.recorder.here(node), selection=selection, saves=[],
         restores=[], batch_norms=norms, other_full_saver=False, tf_name=tf.recorder.tf_name(),
         var_list_keyword=keyword, graph=tf.recorder.graph,
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(),
@@ -834,11 +846,12 @@ def init_from_checkpoint(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     _restored(tf, node)
     position = 1 if "from_checkpoint" in ir.dotted(node.func) else 0
     value = args.get(position, "var_list", "assignment_map")
-    norms = [norm for norm in tf.program.batch_norms if norm.graph == tf.recorder.graph]
     if value is not None and "assign_from_checkpoint" in ir.dotted(node.func):
         place = tf.recorder.here(node)
+        selection = _selection(tf, value, node)
+        norms = _left_out(tf, selection)
         event = Saver(
-            location=place, selection=_selection(tf, value, node), saves=[], restores=[place],
+            location=place, selection=selection, saves=[], restores=[place],
             batch_norms=norms, other_full_saver=False, tf_name=tf.recorder.tf_name(),
             var_list_keyword=None, graph=tf.recorder.graph,
             conditional=tf.recorder.conditional, time=tf.interpreter.tick(),

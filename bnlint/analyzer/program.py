@@ -156,6 +156,9 @@ class BatchNorm:
       reuse_unknown: it may share variables with an earlier one.
       trainable: False when gamma/beta are frozen explicitly; None if unknown.
       decay: its decay/momentum if a known number (or the API's default), else None.
+      zero_debias: its moving mean is debiased (slim's zero_debias_moving_mean).
+      statistics_trainable: variables_collections lists its moving mean and variance among
+        TRAINABLE_VARIABLES, or may do so; then savers of those variables keep them.
       frames: call chain from the entry point, outermost first.
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
@@ -177,6 +180,8 @@ class BatchNorm:
     graph: int
     conditional: bool
     time: int
+    zero_debias: bool = False
+    statistics_trainable: bool = False
 
     @property
     def has_update_ops(self) -> bool:

@@ -49,9 +49,15 @@ class Project:
         folder with the importer; names of well-known libraries never match that way.
         """
         exact = self.by_name.get(name)
+        library = name.split(".")[0] in _LIBRARIES
+        # A script's own folder comes first on sys.path: facenet/src/train.py imports
+        # facenet/src/facenet.py, not the package around it.
+        beside = [] if library else self.by_name.get(_beside(name, importer), [])
+        if beside and not (exact and _around(importer, beside[0])):
+            return _nearest(beside, importer)
         if exact:
             return _nearest(exact, importer)
-        if name.split(".")[0] in _LIBRARIES:
+        if library:
             return None
         candidates = self._by_suffix.get(name, [])
         return _nearest(candidates, importer) if candidates else None
@@ -64,6 +70,17 @@ class Project:
         full = ".".join([*base, *([name] if name else [])])
         found = self.by_name.get(full)
         return _nearest(found, importer) if found else None
+
+
+def _beside(name: str, importer: Module) -> str:
+    """The dotted name of a module in the importer's folder."""
+    parts = importer.name.split(".")
+    return ".".join([*(parts if importer.facts.is_package else parts[:-1]), name])
+
+
+def _around(importer: Module, found: Module) -> bool:
+    """A module that imports its own name means the package of that name, not itself."""
+    return found is importer or importer.name.startswith(found.name + ".")
 
 
 def _nearest(candidates: list[Module], importer: Module) -> Module:

@@ -265,15 +265,30 @@ def _batch_norm(tf: TensorFlow, args: Args, node: ir.Call, via: str) -> Symbol:
     path = tf.recorder.scope_path(scope, "BatchNorm", unknown)
     reuse = reuse_flag(merged.get(10, "reuse"), tf.recorder.scopes[-1].reuse)
     collection, known = _collection(merged.get(8, "updates_collections"), merged.rest)
-    _, output = tf.recorder.batch_norm(
+    norm, output = tf.recorder.batch_norm(
         node, symbol_of(merged.get(0, "inputs")), api="slim",
         training=_training_flag(tf, training, how, merged.rest, default=True),
         collection=collection, collection_known=known, scope=path,
         trainable=constant(merged.get(None, "trainable"), bool),
         decay=_number(merged.get(1, "decay"), 0.999), reuse=reuse,
     )  # fmt: skip
+    norm.zero_debias = not _is_false(merged.get(None, "zero_debias_moving_mean"))
+    norm.statistics_trainable = _may_be_trainable(merged.get(None, "variables_collections"))
     _mark_rebuilt(tf)
     return _activated(tf, merged.get(5, "activation_fn"), output, node)
+
+
+def _is_false(value: Value | None) -> bool:
+    return value is None or (isinstance(value, Const) and not value.value)
+
+
+def _may_be_trainable(collections: Value | None) -> bool:
+    """variables_collections (a list, or a dict by variable) puts statistics among the trainable."""
+    if isinstance(collections, DictValue):
+        named = [collections.items.get(name) for name in ("moving_mean", "moving_variance")]
+        return any(_may_be_trainable(value) for value in named) or collections.rest is not None
+    names = [item for item in list_of(collections) if not _is_none(item)]
+    return any(constant(name, str) in (None, "trainable_variables") for name in names)
 
 
 def _mark_rebuilt(tf: TensorFlow) -> None:
