@@ -209,6 +209,8 @@ class TensorFlow:
         if isinstance(receiver, Object):
             if receiver.kind == "keras model" and name in _MODEL_VARIABLES:
                 return self._model_variables(receiver)
+            if receiver.kind == "some module":
+                return self._of_some_module(name)
             if receiver.kind == "namespace":
                 return receiver.slots.get(name) or Setting(f"args.{name}")
             if receiver.kind == "keras_model" and name in ("output", "outputs"):
@@ -223,6 +225,14 @@ class TensorFlow:
 
         self.recorder.keras_parts[model.number] = parts_of(model)
         return Symbol(tags=frozenset([f"model:{model.number}"]))
+
+    def _of_some_module(self, name: str) -> Value:
+        """`module.name` of a module that is imported by an unknown name: any that defines it."""
+        importer = self.interpreter.module
+        found: list[Value] = []
+        for module in self.interpreter.project.defining(name, importer) if importer else ():
+            found.append(self.interpreter.module_attribute(module, name))
+        return join([*found, UNKNOWN]) if found else UNKNOWN
 
     def external(self, name: str) -> Value | None:
         known = CONSTANTS.get(name)

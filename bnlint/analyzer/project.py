@@ -62,6 +62,20 @@ class Project:
         candidates = self._by_suffix.get(name, [])
         return _nearest(candidates, importer) if candidates else None
 
+    def defining(self, name: str, importer: Module) -> list[Module]:
+        """Modules below the importer's folder with a function or class `name` at top level."""
+        folder = importer.facts.path.replace("\\", "/").rpartition("/")[0]
+        return [
+            module
+            for module in self.modules
+            if module is not importer
+            and module.facts.path.replace("\\", "/").startswith(folder)
+            and (
+                name in module.facts.classes
+                or any(function.qualname == name for function, _ in module.facts.functions)
+            )
+        ]
+
     def resolve_relative(self, level: int, name: str, importer: Module) -> Module | None:
         """The module that `from ..name import` in `importer` means."""
         parts = importer.name.split(".")

@@ -70,7 +70,7 @@ class Recorder:
     graphs: int = 0
     scopes: list[Scope] = field(default_factory=lambda: [Scope("", False)])
     counters: dict[tuple[int, str, str], int] = field(default_factory=dict)
-    by_scope: dict[tuple[int, str], BatchNorm] = field(default_factory=dict)
+    by_scope: dict[tuple[int, str], list[BatchNorm]] = field(default_factory=dict)
     collections: list[CollectionEntry] = field(default_factory=list)
     controls: list[tuple[ControlBlock, Symbol]] = field(default_factory=list)
     conditions: list[Flag] = field(default_factory=list)  # enclosing tf.cond predicates
@@ -212,7 +212,7 @@ class Recorder:
             if collection is not None:
                 collection_known = False
         if reuses is None and scope is not None:
-            reuses = self.by_scope.get((self.graph, scope))
+            reuses = self._built_in(scope)
         updates = self._updates(api, training, collection, collection_known)
         event = BatchNorm(
             location=self.here(node), definition=definition, api=api, training=training,
@@ -224,7 +224,7 @@ class Recorder:
         if reuse is None and reuses is None:
             event.reuse_unknown = True
         if scope is not None:
-            self.by_scope.setdefault((self.graph, scope), event)
+            self.by_scope.setdefault((self.graph, scope), []).append(event)
         self.remember_path(event)
         self.program.batch_norms.append(event)
         if updates == "collection" and collection is not None:
@@ -233,6 +233,12 @@ class Recorder:
         output = symbol_of(inputs)
         runs = output.runs | {event} if updates in ("in-place", "unknown") else output.runs
         return event, self.op(output.but(batch_norms=output.batch_norms | {event}, runs=runs))
+
+    def _built_in(self, scope: str) -> BatchNorm | None:
+        """The first batch norm of this scope that the same run of the program may have built."""
+        path = self.interpreter.path
+        built = self.by_scope.get((self.graph, scope), ())
+        return next((norm for norm in built if self.compatible(norm, path)), None)
 
     def _updates(self, api: str, training: Flag, collection: str | None, known: bool) -> str:
         if training.is_false:
