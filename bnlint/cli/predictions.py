@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from bnlint.runtime.predictions_check import FileResult
+from bnlint.reporting import FORMATS, render
 
-_FORMATS = ["text", "concise", "json", "sarif", "github", "junit"]
+if TYPE_CHECKING:
+    from bnlint.runtime.predictions_check import (
+        CheckOptions,
+        FileResult,
+        PredictionsReport,
+    )
+    from bnlint.runtime.predictions_gap import GapReport
+
 _LISTED = 20
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--labels", help="Column or array of FILE with the true classes, or a file of them.")
-@click.option("--column", "columns", multiple=True, help="Column (or .npz array) of predictions.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    help="Column of predictions, or .npz array. Scores: repeat it, or give a pattern ('class_*').",
+)
 @click.option(
     "--train",
     type=click.Path(path_type=Path),
@@ -30,13 +42,18 @@ _LISTED = 20
 @click.option("--threshold", type=float, help="Binary scores: class 1 above this.")
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=click.FloatRange(0, 0.1, min_open=True),
     default=0.001,
     show_default=True,
     help="Largest false-alarm probability of a test.",
 )
-@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="text")
-@click.option("--metrics", type=click.Path(path_type=Path), help="Write all statistics as JSON.")
+@click.option(
+    "--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True
+)
+@click.option("--save-to", type=click.Path(dir_okay=False), help="Write the report to this file.")
+@click.option(
+    "--metrics", type=click.Path(dir_okay=False), help="Write all statistics to this file, as JSON."
+)
 def predictions(
     files: tuple[Path, ...],
     labels: str | None,
@@ -47,18 +64,22 @@ def predictions(
     threshold: float | None,
     alpha: float,
     output_format: str,
-    metrics: Path | None,
+    save_to: str | None,
+    metrics: str | None,
 ) -> None:
     """Test predictions in FILES (.npy, .npz, .csv, .parquet) for collapse onto few classes.
 
     FILES hold class ids, or scores of shape (rows, classes) whose argmax counts, made in
-    inference mode. Exit codes: 0 clean, 1 findings, 2 a file can't be read.
+    inference mode. A CSV file starts with column names, unless its first line is all numbers.
+    `bnlint explain BN601` states the tests and their false-alarm rates. Exit codes: 0 clean,
+    1 findings, 2 a file can't be read.
     """
     if train is not None and len(files) > 1:
         raise click.UsageError("--train belongs to one FILE")
-    from bnlint.reporting import render
+    if expected == "uniform" and num_classes is None:
+        raise click.UsageError("--expected uniform needs --num-classes")
     from bnlint.runtime.predictions import Thresholds
-    from bnlint.runtime.predictions_check import CheckOptions, check_predictions
+    from bnlint.runtime.predictions_check import CheckOptions
 
     options = CheckOptions(
         labels=labels,
@@ -69,14 +90,38 @@ def predictions(
         threshold=threshold,
         thresholds=Thresholds(alpha=alpha),
     )
-    report = check_predictions(list(files), options)
+    report = _check(list(files), options)
+    stream = io.StringIO() if save_to else sys.stdout
     if output_format == "text":
         for result in report.results:
-            _show(result)
-    render(report, output_format, sys.stdout)
+            _show(result, stream)
+    render(report, output_format, stream)
+    if save_to and isinstance(stream, io.StringIO):
+        _write(save_to, stream.getvalue())
     if metrics is not None:
-        metrics.write_text(json.dumps([_plain(result) for result in report.results], indent=2))
+        plain = [_plain(result) for result in report.results]
+        _write(metrics, json.dumps(plain, indent=2) + "\n")
     raise SystemExit(report.exit_code)
+
+
+def _check(files: list[Path], options: CheckOptions) -> PredictionsReport:
+    from bnlint.runtime.predictions_check import check_predictions
+
+    try:
+        return check_predictions(files, options)
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"reading predictions needs {error.name}: install bnlint with its extra `predictions`"
+        ) from error
+
+
+def _write(path: str, text: str) -> None:
+    from bnlint.analyzer.files import write_atomically
+
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise click.UsageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _plain(result: FileResult) -> dict[str, Any]:
@@ -84,38 +129,55 @@ def _plain(result: FileResult) -> dict[str, Any]:
     return {"path": result.path, "predictions": result.predictions.to_dict(), "gap": gap}
 
 
-def _show(result: FileResult) -> None:
+def _show(result: FileResult, stream: IO[str]) -> None:
     """The statistics as a rich table: the most predicted classes, and the summary above it."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from bnlint.reporting.text import printable
+
+    def shown(name: object) -> str:
+        return escape(printable(str(name)))
+
     report = result.predictions
-    console = Console(highlight=False)
-    expected = report.expected_effective_classes
-    console.print(f"[bold]{escape(result.path)}[/bold]: {report.rows} rows", end="")
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console.print(f"[bold]{shown(result.path)}[/bold]: {report.rows} rows", end="")
     console.print(f", {report.nan_rows} with NaN, {report.tied_rows} with ties")
+    if report.test is None:
+        return
+    expected = report.expected_effective_classes
     console.print(
-        f"  entropy {report.entropy_bits:.3f} bits, {report.effective_classes:.2f} effective"
+        f"  entropy {report.entropy_bits:.3f} bits,"
+        f" {report.effective_classes:.2f} effective classes"
         + (f" ({expected:.2f} expected)" if expected is not None else "")
-        + f", top class {report.top_class} has {report.top_share:.1%}"
+        + f", top class {shown(report.top_class)} has {report.top_share:.1%}"
+    )
+    what = "top share" if expected is None else "distance"
+    console.print(
+        f"  tested against {report.against}: {what} {report.test.statistic:.3f},"
+        f" alarm from {report.test.threshold:.3f}, {report.test.p_text}"
     )
     if report.accuracy is not None:
         console.print(f"  accuracy {report.accuracy:.1%}")
-    if report.test is not None:
-        console.print(
-            f"  tested against {report.against}: deviation {report.test.statistic:.3f},"
-            f" alarm from {report.test.threshold:.3f}, {report.test.p_text}"
-        )
     if result.gap is not None:
-        console.print(f"  modes disagree on {result.gap.disagreement:.1%} of the rows")
-    table = Table("class", "predicted", "share", "labelled", "recall")
+        console.print(f"  {_gap_text(result.gap)}")
+    labelled = report.accuracy is not None
+    table = Table("class", "predicted", "share", *(["labelled", "recall"] if labelled else []))
     by_count = sorted(report.classes, key=lambda row: -row.predicted)
     for row in by_count[:_LISTED]:
-        share = row.predicted / report.rows if report.rows else 0.0
+        cells = [shown(row.name), str(row.predicted), f"{row.predicted / report.rows:.1%}"]
         recall = "" if row.recall is None else f"{row.recall:.1%}"
-        cells = (str(row.predicted), f"{share:.1%}", str(row.labelled or ""), recall)
-        table.add_row(escape(str(row.name)), *cells)
+        table.add_row(*cells, *([str(row.labelled), recall] if labelled else []))
     console.print(table)
     if len(by_count) > _LISTED:
         console.print(f"  and {len(by_count) - _LISTED} more classes (--metrics has all)")
+
+
+def _gap_text(gap: GapReport) -> str:
+    text = f"modes disagree on {gap.disagreement:.1%} of {gap.rows} rows"
+    if gap.train_accuracy is not None and gap.eval_accuracy is not None:
+        text += (
+            f"; accuracy {gap.train_accuracy:.1%} in training, {gap.eval_accuracy:.1%} in inference"
+        )
+    return text

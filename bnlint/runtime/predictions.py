@@ -37,7 +37,7 @@ class Thresholds:
     """Limits of the alarms. The defaults are bnlint's choice, explained in rule BN601 and BN602.
 
     Attributes:
-      alpha: largest false-alarm probability of one test.
+      alpha: largest false-alarm probability of one test, at most 0.1.
       distribution_margin: total variation distance (a share of all rows) between predictions and
         expected classes, or between both modes, that still counts as an imperfect model.
       collapse_ratio: only predictions with fewer effective classes than this times the
@@ -53,8 +53,8 @@ class Thresholds:
     accuracy_margin: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, not {self.alpha}")
+        if not 0 < self.alpha <= 0.1:
+            raise ValueError(f"alpha must lie in (0, 0.1], not {self.alpha}")
         if not 0.5 <= self.share_ceiling < 1:
             raise ValueError(f"share_ceiling must lie in [0.5, 1), not {self.share_ceiling}")
 
@@ -137,19 +137,28 @@ def _ids(values: np.ndarray, what: str) -> np.ndarray:
     if values.dtype.kind in "iub":
         return values.astype(np.int64)
     if values.dtype.kind == "f":
-        finite = np.isfinite(values).all()
-        whole: Any = values.astype(np.int64, copy=True) if finite else None
-        if whole is None:
+        values = values.astype(np.float64)
+        if not np.isfinite(values).all():
             raise ValueError(f"{what}: a class id is NaN or infinite")
-        if (whole != values).any():
+        if (np.abs(values) > 2**53).any() or (np.trunc(values) != values).any():
             raise ValueError(
                 f"{what}: 1-D values with fractions are not class ids;"
                 " give scores of shape (rows, classes), or a threshold for binary scores"
             )
-        return whole
-    if values.dtype.kind in "USO" and all(isinstance(value, str) for value in values.tolist()):
-        return values.astype(str)
+        return values.astype(np.int64)
+    if values.dtype.kind in "USO":
+        return _class_names(values, what)
     raise ValueError(f"{what}: {values.dtype} values are neither class ids nor scores")
+
+
+def _class_names(values: np.ndarray, what: str) -> np.ndarray:
+    """Names as str. TensorFlow hands strings out as bytes (UTF-8)."""
+    import numpy as np
+
+    names = [one.decode() if isinstance(one, bytes) else one for one in values.tolist()]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError(f"{what}: a class name is missing, or no text")
+    return np.asarray(names, dtype=str)
 
 
 @dataclass(frozen=True)
@@ -200,11 +209,14 @@ def add_classes(counter: Counter[ClassId], classes: np.ndarray) -> None:
 
 
 def label_ids(labels: ArrayLike, rows: int) -> np.ndarray:
+    """Class ids of `rows` labels, which are ids or one-hot rows; ValueError if they are not."""
     import numpy as np
 
     chunk = to_classes(labels, None, "labels")
     if chunk.nan_rows:
         raise ValueError("labels: a label is NaN")
+    if chunk.tied_rows:
+        raise ValueError("labels: a one-hot row has no single largest value")
     if len(np.asarray(labels)) != rows:
         raise ValueError(f"{rows} predictions, but {len(np.asarray(labels))} labels")
     return chunk.classes
@@ -245,8 +257,10 @@ class PredictionMonitor:
 
     def __post_init__(self) -> None:
         weights = list((self.expected or {}).values())
-        if self.expected is not None and (min(weights, default=0) < 0 or not sum(weights) > 0):
-            raise ValueError("expected: weights must be non-negative, and not all zero")
+        if self.expected is not None and (
+            min(weights, default=0) < 0 or not 0 < sum(weights) < float("inf")
+        ):
+            raise ValueError("expected: weights must be non-negative, finite and not all zero")
 
     def update(self, predictions: ArrayLike, labels: ArrayLike | None = None) -> None:
         """Count one chunk.
@@ -275,6 +289,7 @@ class PredictionMonitor:
             correct = Counter(self.correct)
             add_classes(correct, labels_here[labels_here == chunk.classes])
         check_kinds(predicted, labelled, self.expected or ())
+        self._check_range(predicted, labelled)
         self.predicted, self.labelled = predicted, labelled
         self.correct = self.correct if correct is None else correct
         self.nan_rows += chunk.nan_rows
@@ -282,17 +297,26 @@ class PredictionMonitor:
         if array.ndim == 2 and array.shape[1] > 1:
             self.columns = max(self.columns, array.shape[1])
 
+    def _check_range(self, *groups: Counter[ClassId]) -> None:
+        if self.num_classes is None:
+            return
+        for name in {name for group in groups for name in group}:
+            if isinstance(name, int) and not 0 <= name < self.num_classes:
+                raise ValueError(f"class id {name} is not in 0..{self.num_classes - 1}")
+
     def merge(self, other: PredictionMonitor) -> PredictionMonitor:
         """A new monitor with both monitors' counts. Associative and commutative.
 
         Raises:
-          ValueError: the monitors were built with different arguments, or just one saw labels.
+          ValueError: the monitors were built with different arguments, just one saw labels, or
+            one saw names and the other numbers.
         """
         if self._settings() != other._settings():
             raise ValueError("monitors with different settings can't be merged")
         both_counted = self.predicted.total() and other.predicted.total()
         if both_counted and bool(self.labelled) != bool(other.labelled):
             raise ValueError("one monitor saw labels and the other did not")
+        check_kinds(self.predicted, self.labelled, other.predicted, other.labelled)
         merged = PredictionMonitor(*self._settings())
         merged.predicted = self.predicted + other.predicted
         merged.labelled = self.labelled + other.labelled

@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from bnlint.runtime.predictions_stats import ClassId
 
 
+_LABELS_HINT = "call the column of labels 'label'"
+
+
 @dataclass(frozen=True)
 class CheckOptions:
     """What to read and how to judge it.
 
     Attributes:
       labels: a column or array of each predictions file, or a file of labels for the same rows.
-      columns: columns (or the `.npz` array) that hold the predictions.
+      columns: columns, or patterns of columns (or the `.npz` array), that hold the predictions.
       train: file with the same rows predicted in training mode, for BN602.
       expected: "uniform", or a file of labels of other rows (the training set's, say).
       num_classes, threshold, thresholds: as for `PredictionMonitor`.
@@ -125,7 +128,7 @@ def _label_chunks(path: Path, labels: str, own: bool) -> Iterator[np.ndarray]:
         raise PredictionFileError(
             f"--labels {labels!r} is neither a column of it (it has {present}) nor a file"
         )
-    return _named(Path(labels), Source(Path(labels), usual=LABEL_NAMES))
+    return _named(Path(labels), Source(Path(labels), usual=LABEL_NAMES, hint=_LABELS_HINT))
 
 
 def _monitor(options: CheckOptions) -> PredictionMonitor:
@@ -150,7 +153,7 @@ def _expected_counts(path: Path) -> tuple[dict[ClassId, float], int]:
     from collections import Counter
 
     counts: Counter[ClassId] = Counter()
-    for chunk in _named(path, Source(path, usual=LABEL_NAMES)):
+    for chunk in _named(path, Source(path, usual=LABEL_NAMES, hint=_LABELS_HINT)):
         add_classes(counts, label_ids(chunk, len(chunk)))
     if not counts:
         raise PredictionFileError(f"{path}: holds no labels")

@@ -2,10 +2,13 @@
 
 Files come from strangers: nothing is unpickled, nothing is loaded whole (arrays in Fortran
 order inside a `.npz` excepted, up to a limit), and what can't be read is a PredictionFileError.
+
+A CSV file starts with a header line, unless every cell of its first line is a number.
 """
 
 from __future__ import annotations
 
+import fnmatch
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +23,7 @@ CHUNK_BYTES = 8 * 2**20
 CHUNK_ROWS = 65_536
 MAX_FORTRAN_BYTES = 256 * 2**20
 MAX_ARRAY_BYTES = 64 * 2**30
+MAX_LINE = CHUNK_BYTES // 2
 
 PREDICTION_NAMES = [
     "predictions",
@@ -47,30 +51,41 @@ class Source:
 
     Attributes:
       path: the file.
-      names: column names (.csv, .parquet) or the array's name (.npz); empty: the only one there
-        is, or the one with a usual name out of `usual`.
+      names: column names or patterns (.csv, .parquet), or the array's name (.npz); empty: the
+        only one there is, the one with a usual name out of `usual`, or columns 0, 1, 2, ...
       usual: names to prefer, when the file holds several and `names` is empty.
       exclude: names that are something else (the labels).
+      hint: what to do where nothing says which to read.
     """
 
     path: Path
     names: tuple[str, ...] = ()
     usual: Sequence[str] = tuple(PREDICTION_NAMES)
     exclude: tuple[str, ...] = ()
+    hint: str = "name it with --column (scores: repeat it, or give a pattern)"
 
-    def choose(self, present: Sequence[str], what: str, option: str) -> list[str]:
+    def choose(self, present: Sequence[str], what: str) -> list[str]:
         """The names to read out of those that are present."""
-        missing = [name for name in self.names if name not in present]
         listed = ", ".join(map(repr, present[:20])) or "none"
-        if missing:
-            raise PredictionFileError(f"no {what} {missing[0]!r}; it has {listed}")
         if self.names:
-            return list(self.names)
-        left = [name for name in present if name not in self.exclude]
+            found = [self._matching(present, name) for name in self.names]
+            for name, matches in zip(self.names, found, strict=True):
+                if not matches:
+                    raise PredictionFileError(f"no {what} {name!r}; it has {listed}")
+            return list(dict.fromkeys(name for matches in found for name in matches))
+        # "" and "Unnamed: 0" are the row numbers that pandas writes along.
+        left = [name for name in present if name not in (*self.exclude, "", "Unnamed: 0")]
         usual = [name for name in left if name.lower() in self.usual]
-        if len(left) == 1 or len(usual) == 1:
-            return usual if len(usual) == 1 else left
-        raise PredictionFileError(f"which {what}? It has {listed}; name it with {option}")
+        if len(usual) == 1:
+            return usual
+        if len(left) == 1 or (left and left == [str(index) for index in range(len(left))]):
+            return left
+        raise PredictionFileError(f"which {what}? It has {listed}; {self.hint}")
+
+    def _matching(self, present: Sequence[str], name: str) -> list[str]:
+        if name in present:
+            return [name]
+        return [one for one in present if one not in self.exclude and fnmatch.fnmatch(one, name)]
 
 
 def read_chunks(source: Source) -> Iterator[np.ndarray]:
@@ -101,7 +116,7 @@ def names_in(path: Path) -> list[str]:
             with zipfile.ZipFile(path) as archive:
                 return [name.removesuffix(".npy") for name in archive.namelist()]
         if path.suffix.lower() == ".csv" and path.is_file():
-            return _csv_header(path)[0]
+            return _csv_start(path).names
         if path.suffix.lower() == ".parquet" and path.is_file():
             import pyarrow.parquet
 
@@ -116,6 +131,7 @@ def aligned(*sources: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
       PredictionFileError: one source has fewer rows than another.
     """
     pending: list[np.ndarray | None] = [None] * len(sources)
+    seen = 0
     while True:
         for index, chunks in enumerate(sources):
             if pending[index] is None:
@@ -124,8 +140,12 @@ def aligned(*sources: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
         if not full:
             return
         if len(full) < len(sources):
-            raise PredictionFileError("the files of predictions and labels differ in rows")
+            raise PredictionFileError(
+                f"predictions and labels (or both modes' predictions) differ in rows: after"
+                f" {seen} rows only one of them goes on"
+            )
         rows = min(len(chunk) for chunk in full)
+        seen += rows
         yield tuple(chunk[:rows] for chunk in full)
         pending = [chunk[rows:] if len(chunk) > rows else None for chunk in full]
 
@@ -137,8 +157,8 @@ def _clear_errors() -> Iterator[None]:
     import tokenize
     import zlib
 
-    # numpy raises ValueError, EOFError, OSError, SyntaxError and TokenError (header); pandas and
-    # pyarrow subclasses of ValueError and OSError; zipfile its own, and RuntimeError.
+    # numpy raises ValueError, EOFError, OSError, SyntaxError and TokenError (header); pyarrow
+    # subclasses of ValueError, OSError and NotImplementedError; zipfile its own, and RuntimeError.
     kinds = (
         *(ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError),
         *(KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error, tokenize.TokenError),
@@ -160,8 +180,10 @@ def _check_array(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
     if dtype.hasobject:
         raise PredictionFileError("holds pickled Python objects, which bnlint never loads")
-    if len(shape) not in (1, 2):
+    if len(shape) not in (1, 2) or min(shape) < 0:
         raise PredictionFileError(f"has an array of shape {shape}; expected 1 or 2 dimensions")
+    if dtype.itemsize == 0 or 0 in shape[1:]:
+        raise PredictionFileError(f"has rows without values ({dtype}, shape {shape})")
     if math.prod(shape) * dtype.itemsize > MAX_ARRAY_BYTES:
         raise PredictionFileError(f"is over the limit of {MAX_ARRAY_BYTES >> 30} GiB")
 
@@ -200,7 +222,9 @@ def _npz(source: Source) -> Iterator[np.ndarray]:
 
     with zipfile.ZipFile(source.path) as archive:
         members = {name.removesuffix(".npy"): name for name in archive.namelist()}
-        (name,) = source.choose(list(members), "array", "--column or --labels")
+        name, *more = source.choose(list(members), "array")
+        if more:
+            raise PredictionFileError(f"holds several arrays of that name: {name!r}, {more[0]!r}")
         with archive.open(members[name]) as file:
             shape, fortran, dtype = _npy_header(file)
             _check_array(dtype, shape)
@@ -230,19 +254,40 @@ def _fortran(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> n
     return np.frombuffer(file.read(size), dtype=dtype).reshape(shape, order="F")
 
 
-def _csv_header(path: Path) -> tuple[list[str], bool]:
-    """Column names, and whether the first line is one of names (not numbers)."""
+@dataclass(frozen=True)
+class _CsvStart:
+    """How a CSV file begins: its columns, and the first row of values (empty: there is none)."""
+
+    delimiter: str
+    names: list[str]
+    has_header: bool
+    first: list[str]
+
+
+def _csv_start(path: Path) -> _CsvStart:
     import csv
 
     with path.open(newline="", encoding="utf-8-sig") as file:
-        first = next(csv.reader(file), None)
-    if not first:
-        raise PredictionFileError("is empty")
-    counted = [str(index) for index in range(len(first))]
-    named_by_number = len(first) > 1 and first == counted  # pandas names columns 0, 1, 2, ...
-    if any(_is_number(cell) for cell in first) and not named_by_number:
-        return counted, False
-    return first, True
+        lines = [file.readline(MAX_LINE), file.readline(MAX_LINE)]
+    if len(lines[0]) == MAX_LINE:
+        raise PredictionFileError(f"has a first line of more than {MAX_LINE} characters")
+    delimiter = _delimiter(lines[0])
+    rows = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
+    if not any(rows[0]):
+        raise PredictionFileError("is empty, or its first line is")
+    counted = [str(index) for index in range(len(rows[0]))]
+    named_by_number = len(counted) > 1 and rows[0] == counted  # pandas names columns 0, 1, 2, ...
+    if all(map(_is_number, rows[0])) and not named_by_number:
+        return _CsvStart(delimiter, counted, False, rows[0])
+    return _CsvStart(delimiter, rows[0], True, rows[1])
+
+
+def _delimiter(line: str) -> str:
+    for delimiter in (",", ";", "\t"):
+        if delimiter in line:
+            return delimiter
+    # numpy.savetxt separates by blanks; so do words of a class name.
+    return " " if all(map(_is_number, line.strip().split(" "))) else ","
 
 
 def _is_number(text: str) -> bool:
@@ -254,45 +299,65 @@ def _is_number(text: str) -> bool:
 
 
 def _csv(source: Source) -> Iterator[np.ndarray]:
-    import pandas
+    """Blocks of CHUNK_BYTES. What the first row holds, a number or a name, all rows must hold."""
+    import pyarrow
+    from pyarrow import csv
 
-    names, has_header = _csv_header(source.path)
-    if has_header or source.names:
-        chosen = source.choose(names, "column", "--column (repeat it for scores) or --labels")
-    else:  # `numpy.savetxt` writes scores without a header
-        chosen = [name for name in names if name not in source.exclude]
-    frames = pandas.read_csv(
+    start = _csv_start(source.path)
+    chosen = source.choose(start.names, "column")
+    if not start.first:
+        return
+    cells = dict(zip(start.names, start.first, strict=False))
+    types = {
+        name: pyarrow.float64() if _is_number(cells.get(name, "")) else pyarrow.string()
+        for name in chosen
+    }
+    reader = csv.open_csv(
         source.path,
-        header=0 if has_header else None,
-        names=names,
-        usecols=chosen,
-        chunksize=CHUNK_ROWS,
-        low_memory=False,
-        encoding="utf-8-sig",
+        read_options=csv.ReadOptions(
+            column_names=start.names,
+            skip_rows=int(start.has_header),
+            block_size=CHUNK_BYTES,
+            use_threads=False,
+        ),
+        parse_options=csv.ParseOptions(delimiter=start.delimiter, newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            include_columns=chosen, column_types=types, null_values=[]
+        ),
     )
-    with frames:
-        for frame in frames:
-            yield _values(frame, chosen)
+    with reader:
+        for batch in reader:
+            yield _values(batch)
 
 
 def _parquet(source: Source) -> Iterator[np.ndarray]:
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(source.path) as file:
-        names = list(file.schema_arrow.names)
-        chosen = source.choose(names, "column", "--column (repeat it for scores) or --labels")
-        for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=chosen):
-            frame = batch.to_pandas()
-            yield _values(frame, chosen)
+    # Without pre-buffering and with a read buffer, no column of a row group is read whole.
+    with pyarrow.parquet.ParquetFile(
+        source.path, pre_buffer=False, buffer_size=CHUNK_BYTES
+    ) as file:
+        schema = file.schema_arrow
+        chosen = source.choose(list(schema.names), "column")
+        lists = any(pyarrow.types.is_nested(schema.field(name).type) for name in chosen)
+        rows = min(_rows_per_chunk((0, len(chosen)), 8), 1024 if lists else CHUNK_ROWS)
+        for batch in file.iter_batches(batch_size=rows, columns=chosen):
+            yield _values(batch.select(chosen))
 
 
-def _values(frame: Any, chosen: list[str]) -> np.ndarray:
+def _values(batch: Any) -> np.ndarray:
     """One column as (rows,), several as (rows, columns), a column of lists as (rows, length)."""
     import numpy as np
+    import pyarrow
 
-    if len(chosen) > 1:
-        return frame[chosen].to_numpy()
-    values = frame[chosen[0]].to_numpy()
+    columns = [
+        column.dictionary_decode() if pyarrow.types.is_dictionary(column.type) else column
+        for column in batch.columns
+    ]
+    arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
+    if len(arrays) > 1:
+        return np.stack(arrays, axis=1)
+    values = arrays[0]
     if len(values) and isinstance(values[0], np.ndarray):
         return np.stack(list(values))
     return values

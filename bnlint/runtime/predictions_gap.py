@@ -64,7 +64,7 @@ class GapReport:
 
     def findings(self, path: str) -> list[Finding]:
         """BN602 findings at `path`."""
-        from bnlint.rules.bn602_train_eval_gap import findings
+        from bnlint.rules.bn602_train_eval_mode_gap import findings
 
         return findings(self, path)
 
@@ -87,6 +87,7 @@ class ModeGapMonitor:
     eval_right: int = field(default=0, init=False)
     labelled: int = field(default=0, init=False)
     nan_rows: int = field(default=0, init=False)
+    columns: int = field(default=0, init=False)
 
     def update(
         self, train: ArrayLike, evaluation: ArrayLike, labels: ArrayLike | None = None
@@ -120,6 +121,9 @@ class ModeGapMonitor:
         self.train, self.evaluation = train_counts, eval_counts
         self.agree += int((train_ids == eval_ids).sum())
         self.nan_rows += int((~both).sum())
+        self.columns = max(
+            self.columns, *(one.shape[1] for one in (first, second) if one.ndim > 1), 0
+        )
         if truth is not None:
             self.labelled += len(truth)
             self.train_right += int((train_ids == truth).sum())
@@ -135,11 +139,13 @@ class ModeGapMonitor:
             raise ValueError("monitors with different settings can't be merged")
         if self.train and other.train and bool(self.labelled) != bool(other.labelled):
             raise ValueError("one monitor saw labels and the other did not")
+        check_kinds(self.train, self.evaluation, other.train, other.evaluation)
         merged = ModeGapMonitor(self.threshold, self.thresholds)
         merged.train = self.train + other.train
         merged.evaluation = self.evaluation + other.evaluation
         for name in ("agree", "train_right", "eval_right", "labelled", "nan_rows"):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
+        merged.columns = max(self.columns, other.columns)
         return merged
 
     def report(self) -> GapReport:
@@ -171,4 +177,5 @@ class ModeGapMonitor:
             self.evaluation,
             margin=limits.distribution_margin,
             alpha=limits.alpha,
+            classes=self.columns,
         )

@@ -6,6 +6,8 @@ inequality, so its false-alarm rate is at most `alpha` at every sample size, for
 distribution inside the margin, not only for large samples as with chi-square or G. The price
 is power on small samples, which suits a tool where a false alarm costs more than a missed one.
 The rows are taken to be predicted independently of each other, which inference mode ensures.
+`tests/runtime/test_predictions_stats.py` measures the false-alarm rates on the boundary of the
+null hypotheses, where they are largest.
 """
 
 from __future__ import annotations
@@ -93,16 +95,20 @@ def distribution_test(
     one row changes it by at most 1 / n, so McDiarmid's inequality (McDiarmid 1989, "On the
     method of bounded differences") gives P(excess >= t) <= exp(-2 n t^2).
 
+    K must not depend on the predictions. Classes that are not expected all add their whole share
+    to the distance, so they count as one class: K is the number of expected classes plus one.
+
     Args:
       counts: predicted rows per class.
       expected: expected share per class; sums to 1.
       margin, alpha: see the module's docstring.
       expected_rows: number of rows the expected shares were counted on, where those are other
-        rows than the predicted ones. None: the shares are exact, or they are those of the very
-        rows that were predicted (the test then is conditional on the labels).
+        rows than the predicted ones; every class is then taken to occur among them. None: the
+        shares are exact, or they are those of the very rows that were predicted (the test then is
+        conditional on the labels).
     """
     rows = sum(counts.values())
-    classes = len(set(counts) | {name for name, share in expected.items() if share})
+    classes = 1 + sum(share > 0 for share in expected.values())
     statistic = total_variation(shares(counts), expected)
     per_sample = [rows] if expected_rows is None else [rows, expected_rows]
     bias = sum(0.5 * math.sqrt((classes - 1) / size) for size in per_sample)
@@ -116,7 +122,8 @@ def top_share_test(counts: Counts, *, ceiling: float, alpha: float) -> TestResul
     Null hypothesis: no class has a true share above `ceiling` (> 0.5). The tail probability
     P(Binomial(n, q) >= t) is convex in q below (t - 1) / (n - 1), hence its sum over all classes
     is largest for the shares (ceiling, 1 - ceiling): the exact p-value is the sum of those two
-    binomial tails, and nothing is lost by having picked the top class after the fact.
+    binomial tails, and nothing is lost by having picked the top class after the fact. (Where
+    t <= ceiling * (n - 1) + 1 the sum is no upper bound, but it is above 0.1 and raises no alarm.)
     """
     from scipy.stats import binom
 
@@ -139,14 +146,20 @@ def accuracy_gap_test(
 
 
 def paired_distribution_test(
-    train: Counts, evaluation: Counts, *, margin: float, alpha: float
+    train: Counts, evaluation: Counts, *, margin: float, alpha: float, classes: int = 0
 ) -> TestResult:
     """Do both modes' predicted distributions on the same n rows differ by more than `margin`?
 
     As `distribution_test`, but one row changes the distance by at most 2 / n, and the mean
-    of the sampling distance is at most sqrt(2 K / n) / 2.
+    of the sampling distance is at most sqrt(2 K / n) / 2, because the difference of a row's two
+    indicators of a class has a second moment of at most the class's shares in both modes.
+
+    Args:
+      train, evaluation: predicted rows per class in each mode.
+      margin, alpha: see the module's docstring.
+      classes: number of classes K; at least those that were predicted in either mode.
     """
     rows = sum(train.values())
-    classes = len(set(train) | set(evaluation))
+    classes = max(classes, len(set(train) | set(evaluation)))
     statistic = total_variation(shares(train), shares(evaluation))
     return _test(statistic, margin, 0.5 * math.sqrt(2 * classes / rows), 2 / rows, alpha)
