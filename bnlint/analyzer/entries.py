@@ -22,6 +22,16 @@ EFFECTS = frozenset(
 )
 
 
+# Calling a class or its instance runs these methods.
+_BY_CLASS = frozenset("__init__ __call__ call build _build forward".split())
+
+# A function with one of these is the end of a program, not a helper of one.
+ENDS = frozenset(
+    "minimize apply_gradients create_train_op optimize_loss evaluate_once evaluation_loop "
+    "evaluate_repeatedly simple_save convert_variables_to_constants restore".split()
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Root:
     """A place to start from: a module's top level, or a function (in class `owner`)."""
@@ -84,10 +94,36 @@ class CallGraph:
         self.by_name: dict[str, list[ir.FunctionDef]] = {}
         for _, function, owner in self.functions:
             self.by_name.setdefault(function.name, []).append(function)
-            if function.name in ("__init__", "__call__", "call") and owner:
+            if function.name in _BY_CLASS and owner:
                 self.by_name.setdefault(owner.rsplit(".", 1)[-1], []).append(function)
+        self._add_registries()
         self.reaching = self._reach(TRIGGERS)
         self.acting = self._reach(EFFECTS)
+
+    def _add_registries(self) -> None:
+        """Globals that hold functions or classes: whoever reads `NETS` may call what is in it.
+
+        That is `NETS = {"a": net_a}`, and what functions that read `NETS` are put on as decorators.
+        """
+        held: dict[str, set[str]] = {}
+        for module in self.modules:
+            for statement in module.facts.body:
+                if isinstance(statement, ir.Assign):
+                    names = _contents(statement.value)
+                    for target in statement.targets:
+                        if isinstance(target, ir.Name):
+                            held.setdefault(target.id, set()).update(names)
+        decorated: list[ir.FunctionDef | ir.ClassDef] = [item for _, item, _ in self.functions]
+        decorated += [cls for module in self.modules for cls in module.facts.classes.values()]
+        for definition in decorated:
+            for name in set(ir.names_in(definition.decorators)):
+                for decorator in self.by_name.get(name, ()):
+                    for variable in decorator.reads & held.keys():
+                        held[variable].add(definition.name)
+        for variable, names in held.items():
+            found = [item for name in names - {variable} for item in self.by_name.get(name, ())]
+            if found:
+                self.by_name.setdefault(variable, []).extend(found)
 
     def _reach(self, words: frozenset[str]) -> set[int]:
         """Functions that mention one of `words`, or a function that does, and so on."""
@@ -136,6 +172,22 @@ class CallGraph:
             if self._is_root(function, owner, mentioned) and not _is_test_case(module, owner):
                 yield Root(module, function, owner)
 
+    def uncalled(self, called: set[int]) -> Iterator[Root]:
+        """Functions that train, evaluate or save by themselves and that no root led to.
+
+        Something calls them that could not be followed. `called` may grow meanwhile.
+        """
+        for module, function, owner in self.functions:
+            if (
+                id(function) not in called
+                and function.reads & ENDS
+                and id(function) in self.reaching
+                and not function.name.startswith("__")
+                and ("." not in function.qualname or owner)
+                and not _is_test_case(module, owner)
+            ):
+                yield Root(module, function, owner)
+
     def _mentioned(self) -> dict[str, int]:
         """How many functions and top levels mention each name."""
         counts: dict[str, int] = {}
@@ -158,6 +210,14 @@ class CallGraph:
         if _may_log_logits(function.reads):
             return True
         return id(function) in self.reaching and id(function) in self.acting
+
+
+def _contents(value: ir.Expr) -> set[str]:
+    """Names in a literal container, or in `dict(a=net)`."""
+    is_dict = isinstance(value, ir.Call) and ir.dotted(value.func).endswith(("dict", "Dict"))
+    if is_dict or isinstance(value, ir.Display | ir.DictDisplay | ir.Comprehension):
+        return set(ir.names_in(value))
+    return set()
 
 
 def is_model_fn(function: ir.FunctionDef | None) -> bool:

@@ -969,7 +969,7 @@ class Interpreter:
             elif args.rest is not None:
                 env.slots[param.name] = self._maybe_passed(param, args.rest, function)
             elif param.default is not None:
-                env.slots[param.name] = self._default(param, function)
+                env.slots[param.name] = self.default(param, function)
             else:
                 env.slots[param.name] = UNKNOWN.but(key=f"{definition.qualname}.{param.name}")
         return passed
@@ -978,7 +978,8 @@ class Interpreter:
         unknown = rest.but(maybe=True, key=f"{function.definition.qualname}.{param.name}?")
         return unknown
 
-    def _default(self, param: ir.Param, function: Function) -> Value:
+    def default(self, param: ir.Param, function: Function) -> Value:
+        """The value of a parameter's default."""
         assert param.default is not None
         outer, self.module = self.module, function.module
         try:

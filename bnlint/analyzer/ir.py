@@ -398,6 +398,34 @@ def dotted(expression: Expr) -> str:
     return ""
 
 
+def assigned_attributes(function: FunctionDef) -> set[str]:
+    """x of every `self.x = ...` in a method."""
+    this = function.params[0].name if function.params else ""
+    found: set[str] = set()
+    todo: list[Stmt] = list(function.body)
+    while todo:
+        statement = todo.pop()
+        if isinstance(statement, Assign):
+            for target in statement.targets:
+                items = target.items if isinstance(target, Display) else [target]
+                found.update(
+                    item.attr
+                    for item in items
+                    if isinstance(item, Attribute) and dotted(item.value) == this
+                )
+        todo.extend(inner for block in blocks_of(statement) for inner in block)
+    return found
+
+
+def blocks_of(statement: Stmt) -> list[list[Stmt]]:
+    """The blocks of statements inside a statement, those of definitions left out."""
+    if isinstance(statement, If | For | While):
+        return [statement.body, statement.orelse]
+    if isinstance(statement, Try):
+        return [statement.body, *statement.handlers, statement.orelse, statement.final]
+    return [statement.body] if isinstance(statement, With) else []
+
+
 def names_in(part: object) -> Iterator[str]:
     """Names that expressions or statements mention, outside functions: `a.b` gives "a" and "b"."""
     todo: list[object] = [part]
@@ -426,11 +454,7 @@ def local_imports(body: list[Stmt]) -> Iterator[Import | ImportFrom]:
     for statement in body:
         if isinstance(statement, Import | ImportFrom):
             yield statement
-        elif isinstance(statement, If | For | While):
+        elif isinstance(statement, FunctionDef | ClassDef):
             yield from local_imports(statement.body)
-            yield from local_imports(statement.orelse)
-        elif isinstance(statement, Try):
-            for block in (statement.body, *statement.handlers, statement.orelse, statement.final):
-                yield from local_imports(block)
-        elif isinstance(statement, With | FunctionDef | ClassDef):
-            yield from local_imports(statement.body)
+        for block in blocks_of(statement):
+            yield from local_imports(block)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from bnlint.analyzer import (
     entries,
@@ -18,11 +19,13 @@ from bnlint.analyzer.library import TensorFlow
 from bnlint.analyzer.program import EntryPoint, Program
 from bnlint.analyzer.project import Module, Project
 from bnlint.analyzer.values import (
+    CALLED,
     UNKNOWN,
     ClassValue,
     Const,
     DictValue,
     Env,
+    External,
     Function,
     Instance,
     Partial,
@@ -33,6 +36,7 @@ from bnlint.findings import FileError
 
 # Imported for the handlers they register.
 HANDLERS = (graph_api, keras_api, python_api, settings_api, slim_api)
+MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
 MODES = {"train": "train", "eval": "eval", "infer": "predict"}
 
 
@@ -43,16 +47,32 @@ def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
     """
     graph = entries.CallGraph(project)
     _load_all(project, graph.modules)
-    followed: set[int] = set()
+    called = Called()
     for root in graph.roots():
-        if id(root.function) in followed and not entries.is_model_fn(root.function):
-            continue  # a script called it (tf.app.run), with arguments that are known there
-        try:
-            yield from _follow(project, root, followed)
-        except Exception as error:  # a bug met by one program must not end the run
-            path = root.module.facts.path
-            name = root.function.qualname if root.function is not None else "the script"
-            errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
+        # What a script called (tf.app.run) had arguments that are known there.
+        if id(root.function) not in called.by_scripts or entries.is_model_fn(root.function):
+            yield from _guarded(project, root, called, errors)
+    for root in graph.uncalled(called.at_all):
+        yield from _guarded(project, root, called, errors)
+
+
+@dataclass
+class Called:
+    """ids of the functions that some program, or a script, was followed into."""
+
+    at_all: set[int] = field(default_factory=set)
+    by_scripts: set[int] = field(default_factory=set)
+
+
+def _guarded(
+    project: Project, root: entries.Root, called: Called, errors: list[FileError]
+) -> Iterator[Program]:
+    try:
+        yield from _follow(project, root, called)
+    except Exception as error:  # a bug met by one program must not end the run
+        path = root.module.facts.path
+        name = root.function.qualname if root.function is not None else "the script"
+        errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
 
 
 def _load_all(project: Project, modules: list[Module]) -> None:
@@ -73,14 +93,14 @@ def _interpreter(project: Project, program: Program) -> Interpreter:
     return Interpreter(project, lambda interpreter: TensorFlow(interpreter, program))
 
 
-def _follow(project: Project, root: entries.Root, followed: set[int]) -> Iterator[Program]:
+def _follow(project: Project, root: entries.Root, called: Called) -> Iterator[Program]:
     if root.function is None:
-        yield from _follow_script(project, root.module, followed)
+        yield from _follow_script(project, root.module, called)
     elif entries.is_model_fn(root.function) and not root.owner:
         for mode in MODES:
-            yield from _follow_function(project, root, mode)
+            yield from _follow_function(project, root, mode, called)
     else:
-        yield from _follow_function(project, root, "")
+        yield from _follow_function(project, root, "", called)
 
 
 def _run(project: Project, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
@@ -109,7 +129,7 @@ def _run(project: Project, entry: EntryPoint, module: Module, action: object) ->
         journal.undo()
 
 
-def _follow_script(project: Project, module: Module, followed: set[int]) -> Iterator[Program]:
+def _follow_script(project: Project, module: Module, called: Called) -> Iterator[Program]:
     start = ir.Node(0, 0)
     entry = EntryPoint(module.facts.path, "script", "", module.facts.location(start))
     env = Env(module, None, module.name)
@@ -117,13 +137,18 @@ def _follow_script(project: Project, module: Module, followed: set[int]) -> Iter
 
     def action(interpreter: Interpreter) -> None:
         interpreter.script_env = env
-        interpreter.called = followed
-        interpreter.run_body(module, env)
+        try:
+            interpreter.run_body(module, env)
+        finally:
+            called.at_all.update(interpreter.called)
+            called.by_scripts.update(interpreter.called)
 
     yield from _run(project, entry, module, action)
 
 
-def _follow_function(project: Project, root: entries.Root, mode: str) -> Iterator[Program]:
+def _follow_function(
+    project: Project, root: entries.Root, mode: str, called: Called
+) -> Iterator[Program]:
     definition = root.function
     assert definition is not None
     kind = "model_fn" if mode else "method" if root.owner else "function"
@@ -132,11 +157,14 @@ def _follow_function(project: Project, root: entries.Root, mode: str) -> Iterato
     entry = EntryPoint(name, kind, MODES.get(mode, ""), location)
 
     def action(interpreter: Interpreter) -> Value | None:
-        function = _root_function(interpreter, root)
-        if function is None:
-            return None
-        args = _unknown_arguments(function, mode)
-        return interpreter.call_function(function, args, ir.Node(0, 0))
+        try:
+            function = _root_function(interpreter, root)
+            if function is None:
+                return None
+            args = _unknown_arguments(interpreter, function, mode)
+            return interpreter.call_function(function, args, ir.Node(0, 0))
+        finally:
+            called.at_all.update(interpreter.called)
 
     yield from _run(project, entry, root.module, action)
 
@@ -161,13 +189,35 @@ def _root_function(interpreter: Interpreter, root: entries.Root) -> Function | N
     for base in cls.lineage():
         init = base.slots.get("__init__")
         if isinstance(init, Function):
-            bound = Function(init.definition, init.env, instance, init.owner)
-            interpreter.call_function(bound, _unknown_arguments(bound, ""), ir.Node(0, 0))
+            _call_with_unknowns(interpreter, init, instance)
             break
-    return Function(function.definition, function.env, instance, function.owner)
+    bound = Function(function.definition, function.env, instance, function.owner)
+    _prepare(interpreter, bound, instance, {id(function.definition)})
+    return bound
 
 
-def _unknown_arguments(function: Function, mode: str) -> Args:
+def _call_with_unknowns(interpreter: Interpreter, method: Function, instance: Instance) -> None:
+    bound = Function(method.definition, method.env, instance, method.owner)
+    args = _unknown_arguments(interpreter, bound, "")
+    interpreter.call_function(bound, args, ir.Node(0, 0))
+
+
+def _prepare(
+    interpreter: Interpreter, function: Function, instance: Instance, done: set[int]
+) -> None:
+    """First calls the methods that set what `function` reads: `build` before `train`."""
+    for cls in instance.cls.lineage():
+        for method in list(cls.slots.values()):
+            if not isinstance(method, Function) or id(method.definition) in done:
+                continue
+            made = ir.assigned_attributes(method.definition) & function.definition.reads
+            if len(done) <= MAX_PREPARATIONS and not made <= instance.slots.keys():
+                done.add(id(method.definition))
+                _prepare(interpreter, method, instance, done)
+                _call_with_unknowns(interpreter, method, instance)
+
+
+def _unknown_arguments(interpreter: Interpreter, function: Function, mode: str) -> Args:
     """Every parameter as an unknown of its own, so that equal conditions stay equal."""
     args = Args()
     params = function.definition.params
@@ -181,6 +231,9 @@ def _unknown_arguments(function: Function, mode: str) -> Args:
         )
         if param.name == "mode" and mode:
             value = Const(mode)
+        elif isinstance(param.default, ir.Name | ir.Attribute):
+            default = interpreter.default(param, function)  # net_fn=resnet
+            value = default if isinstance(default, CALLED | External) else value
         args.keywords[param.name] = value
     return args
 
