@@ -364,12 +364,13 @@ class Interpreter:
             return [Const(number) for number in iterable.value[:2]]
         if isinstance(iterable, ListValue):
             items = list(iterable.items[:MAX_UNROLL])
-            if iterable.rest is not None:
-                items.append(iterable.rest)
+            others = [*iterable.items[MAX_UNROLL:], iterable.rest]
+            if any(item is not None for item in others):  # one value stands for all of them
+                constants = any(isinstance(item, Const) for item in others)
+                items.append(symbol_of(*others, UNKNOWN if constants else None))
             return items
         if isinstance(iterable, DictValue):
-            keys: list[Value] = [Const(key) for key in iterable.items if not _is_symbol_key(key)]
-            return keys[:MAX_UNROLL] or [UNKNOWN]
+            return self.loop_items(self._keys(iterable))
         if isinstance(iterable, Choice):
             longest = max(
                 (self.loop_items(option) for option in iterable.options), key=len, default=[]
@@ -1292,6 +1293,12 @@ class Interpreter:
             return self.arithmetic("+", target, value)
         return symbol_of(target, *args.values()).but(maybe=True)
 
+    def _keys(self, target: DictValue) -> ListValue:
+        """The keys of a dict; one unknown key stands for those that are not known."""
+        keys = tuple(Const(key) for key in target.items if not _is_symbol_key(key))
+        known = target.rest is None and len(keys) == len(target.items)
+        return ListValue(keys, None if known and keys else UNKNOWN)
+
     def dict_method(self, target: DictValue, name: str, args: Args) -> Value:
         """A method of a dict."""
         if name in ("get", "pop", "setdefault"):
@@ -1315,7 +1322,7 @@ class Interpreter:
             pairs = tuple(ListValue((Const(key), value)) for key, value in target.items.items())
             return ListValue(pairs, target.rest)
         if name == "keys":
-            return ListValue(tuple(Const(key) for key in target.items), target.rest)
+            return self._keys(target)
         return symbol_of(target, *args.values()).but(maybe=True)
 
 

@@ -261,6 +261,7 @@ TENSOR = Symbol()
 MAX_OPTIONS = 4
 FOLLOWED = 2  # of more options than that, how many functions or classes are called
 CALLED = (Function, ClassValue, Partial, ModuleValue)
+KEPT = (*CALLED, Instance)
 
 
 def symbol_of(*values: Value | None) -> Symbol:
@@ -326,8 +327,8 @@ def join(values: list[Value]) -> Value:
         return unique[0]
     if len(unique) > MAX_OPTIONS:
         others = symbol_of(*unique).but(maybe=True)
-        # Of a large registry of networks, some are followed: each is a program that can be.
-        called = [value for value in unique if isinstance(value, CALLED)][:FOLLOWED]
+        # Of many networks to choose from, some are followed: each is a program that can be.
+        called = [value for value in unique if isinstance(value, KEPT)][:FOLLOWED]
         return Choice((*called, others.but(opaque=True))) if called else others
     return Choice(tuple(unique))
 
