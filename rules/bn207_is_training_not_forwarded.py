@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bnlint.analyzer.program import Program
-from bnlint.analyzer.questions import ignored_training_parameter
+from bnlint.analyzer.questions import ignored_training_parameter, missed_by_scope
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
 from bnlint.rule import Rule, example
 
@@ -201,7 +201,7 @@ class Net(nn.Module):
 def check(program: Program) -> Iterator[Finding]:
     for norm in program.batch_norms:
         parameter = ignored_training_parameter(norm)
-        if parameter is None or norm.trainable is False:
+        if parameter is None or norm.trainable is False or missed_by_scope(program, norm):
             continue
         keyword = "training" if norm.api == "tf.layers" else "is_training"
         edit = Edit("set-keyword", norm.location, name=keyword, value=parameter.name)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bnlint.analyzer import ir
-from bnlint.analyzer.program import Program
+from bnlint.analyzer.program import ArgScope, Program
 from bnlint.analyzer.recorder import Recorder, constant
 from bnlint.analyzer.values import (
     NONE,
@@ -89,6 +89,7 @@ class TensorFlow:
         self.program = program
         self.recorder = Recorder(interpreter, program)
         self.scoped: list[dict[object, dict[str, Value]]] = [{}]
+        self.scope_events: list[tuple[ArgScope, ...]] = [()]
         self.model_fns: list[tuple[Value, Value]] = []
 
     # --- calls -----------------------------------------------------------------------------

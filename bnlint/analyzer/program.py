@@ -12,7 +12,7 @@ silent or lower their confidence on it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bnlint.findings import Location
@@ -128,6 +128,19 @@ class Frame:
             if parameter.name in TRAINING_PARAMETER_NAMES:
                 return parameter
         return None
+
+
+_EVALUATIONS = (
+    "test_step", "eval_step", "evaluate", "predict", "inference", "validation_step",
+)  # fmt: skip
+
+
+def in_evaluation(frames: Iterable[Frame]) -> bool:
+    """A function of the call chain says in its name that it evaluates or predicts."""
+    names = [frame.function.rsplit(".", 1)[-1].lower() for frame in frames]
+    return any(
+        name.startswith(_EVALUATIONS) or name in ("test", "eval", "validate") for name in names
+    )
 
 
 TRAINING_PARAMETER_NAMES = frozenset(
@@ -402,7 +415,8 @@ class ArgScope:
       normalizer_params_training: the flag in `normalizer_params`, None when it has none or
         there are no normalizer_params.
       has_normalizer_params: the block sets normalizer_params (and so replaces an outer one).
-      batch_norms: those built inside the block.
+      batch_norms: slim's that are built inside the block, or where a scope that was saved inside
+        it (`as scope`, returned by a function) is entered again.
     """
 
     location: Location

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bnlint.analyzer.program import (
     Answer,
+    ArgScope,
     BatchNorm,
     CollectionRead,
     ControlBlock,
@@ -81,6 +82,8 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     """Nothing in the program runs the updates of `norm`, and `op` is the one that should."""
     if not norm.has_update_ops or norm.graph != op.graph or norm.training.is_false:
         return False
+    if _always_fed_false(program, op, norm):
+        return False
     trainers = program.trained(norm)
     if any(trainer.runs_updates_of(norm) is not Answer.NO for trainer in trainers):
         return False
@@ -89,6 +92,12 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     # A GAN's losses pass through both nets; each train op answers for the net it trains.
     owners = [trainer for trainer in trainers if _owns(trainer, norm)]
     return op in owners or not owners
+
+
+def _always_fed_false(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
+    """Every run of `op` switches `norm` to inference mode: there is nothing to update."""
+    runs = [run for run in program.runs if op in run.train_ops]
+    return bool(runs) and all(run.feeds.get(norm.training.key) is False for run in runs)
 
 
 def _owns(op: TrainOp, norm: BatchNorm) -> bool:
@@ -150,6 +159,7 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Eva
             if norm.training.is_true
             and norm.training.explicit is explicit
             and ignored_training_parameter(norm) is None
+            and missed_by_scope(program, norm) is None
         ]
         # Networks that always normalise by the batch (generators, by design) are also trained so.
         if norms and norms[0] not in seen and not any(program.trained(norm) for norm in norms):
@@ -163,3 +173,22 @@ def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
         return None
     parameter = norm.frames[-1].training_parameter
     return parameter if parameter is not None and parameter.passed else None
+
+
+def missed_by_scope(program: Program, norm: BatchNorm) -> ArgScope | None:
+    """The arg_scope around a batch norm on slim's default that sets the flag for other ops.
+
+    Either `is_training` is set for functions without batch_norm among them, or it is in
+    `normalizer_params` that this batch norm does not get: called directly, or replaced by
+    normalizer_params of its own. A scope that sets True agrees with the default.
+    """
+    if norm.api != "slim" or norm.training.explicit:
+        return None
+    for scope in reversed(program.arg_scopes):
+        if norm not in scope.batch_norms:
+            continue
+        direct = scope.sets_training if not scope.covers_batch_norm else None
+        for flag in (direct, scope.normalizer_params_training):
+            if flag is not None and not flag.is_true:
+                return scope
+    return None

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 from bnlint.analyzer import ir
 from bnlint.analyzer.program import (
     Answer,
-    ArgScope,
     BatchNorm,
     CollectionRead,
     ControlBlock,
     Evaluation,
     Flag,
     FlagKind,
-    KerasCall,
     Program,
     Rebinding,
     SessionRun,
     TrainingLength,
     TrainOp,
+    in_evaluation,
 )
 from bnlint.analyzer.values import (
     Const,
@@ -418,7 +417,7 @@ class Recorder:
             call.in_tape_unknown = bool(tapes) and not call.in_tape
             if call.in_tape:
                 call.purpose = "train"
-            elif not tapes and call.purpose == "unknown" and _is_evaluation(call):
+            elif not tapes and call.purpose == "unknown" and in_evaluation(call.frames):
                 call.purpose = "eval"
 
     def _trains(self, tape: Object, model: int) -> bool:
@@ -507,22 +506,11 @@ class Recorder:
                 for other in self.program.savers
             )
 
-    def arg_scope_of(self, scope: ArgScope) -> None:
-        """Fills in the batch norms built since `scope` was entered (called when it is left)."""
-        scope.batch_norms = [norm for norm in self.program.batch_norms if norm.time > scope.time]
-
 
 def _root(norm: BatchNorm) -> BatchNorm:
     while norm.reuses is not None:
         norm = norm.reuses
     return norm
-
-
-def _is_evaluation(call: KerasCall) -> bool:
-    """A function of the call chain says so in its name, and nothing on it trains."""
-    words = ("test_step", "eval_step", "evaluate", "predict", "inference", "validation_step")
-    names = [frame.function.rsplit(".", 1)[-1].lower() for frame in call.frames]
-    return any(name.startswith(words) or name in ("test", "eval", "validate") for name in names)
 
 
 def _feeds(value: Value | None) -> tuple[dict[str, bool | None], bool]:

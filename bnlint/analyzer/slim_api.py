@@ -101,7 +101,7 @@ def add_arg_scope(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 
 @handles("slim.current_arg_scope")
 def current_arg_scope(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    return Object("scope", mapping=tf.scoped[-1])
+    return Object("scope", mapping=tf.scoped[-1], events=tf.scope_events[-1])
 
 
 def _enter_arg_scope(tf: TensorFlow, manager: Object, node: ir.With) -> tuple[Value, Leave]:
@@ -110,14 +110,22 @@ def _enter_arg_scope(tf: TensorFlow, manager: Object, node: ir.With) -> tuple[Va
         saved = [option for option in first.options if isinstance(option, Object)]
         first = saved[0] if saved else first
     mapping = _entered(tf, manager, first)
-    tf.scoped.append(mapping)
     event = _record_scope(tf, manager, first, node)
+    saved = _saved_scope(first)
+    events = saved.slots["events"] if saved is not None else (*tf.scope_events[-1], event)
+    tf.scoped.append(mapping)
+    tf.scope_events.append(events)
 
     def leave() -> None:
         tf.scoped.pop()
-        tf.recorder.arg_scope_of(event)
+        tf.scope_events.pop()
 
-    return Object("scope", mapping=mapping), leave
+    return Object("scope", mapping=mapping, events=events), leave
+
+
+def _saved_scope(first: Value | None) -> Object | None:
+    """The scope that `with arg_scope(saved):` puts in place of the current one."""
+    return first if isinstance(first, Object) and first.kind == "scope" else None
 
 
 def _entered(
@@ -145,6 +153,8 @@ def _entered(
 def _record_scope(tf: TensorFlow, manager: Object, first: Value | None, node: ir.With) -> ArgScope:
     from bnlint.analyzer.interpreter import flag_of
 
+    if isinstance(first, Object) and first.kind == "arg_scope":  # made elsewhere, entered here
+        return _record_scope(tf, first, first.slots["first"], node)
     keywords: dict[str, Value] = manager.slots["keywords"]
     targets = [canonical_op(target) for target in list_of(first)]
     names = tuple(
@@ -274,6 +284,8 @@ def _batch_norm(tf: TensorFlow, args: Args, node: ir.Call, via: str) -> Symbol:
     )  # fmt: skip
     norm.zero_debias = not _is_false(merged.get(None, "zero_debias_moving_mean"))
     norm.statistics_trainable = _may_be_trainable(merged.get(None, "variables_collections"))
+    for event in tf.scope_events[-1]:
+        event.batch_norms.append(norm)
     _mark_rebuilt(tf)
     return _activated(tf, merged.get(5, "activation_fn"), output, node)
 
