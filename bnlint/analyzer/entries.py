@@ -18,7 +18,7 @@ EFFECTS = frozenset(
     "minimize apply_gradients create_train_op optimize_loss GradientTape EstimatorSpec "
     "TPUEstimatorSpec Estimator Saver evaluate_once evaluation_loop evaluate_repeatedly "
     "simple_save convert_variables_to_constants add_meta_graph_and_variables set_learning_phase "
-    "test_step eval_step restore".split()
+    "test_step eval_step restore predict evaluate".split()
 )
 
 

@@ -294,6 +294,18 @@ def _call_default(function: Function | None) -> bool | None:
     return None
 
 
+_STEPS = {"fit": "train_step", "evaluate": "test_step", "predict": "predict_step"}
+
+
+def _call_step(tf: TensorFlow, model: Instance, name: str, node: ir.Call) -> None:
+    """Keras calls the model's own step with each batch."""
+    if any(isinstance(cls.slots.get(name), Function) for cls in model.cls.lineage()):
+        from bnlint.analyzer.interpreter import Args as Arguments
+
+        step = tf.interpreter.instance_attribute(model, name, node)
+        tf.call_value(step, Arguments([Symbol(maybe=True)]), node)
+
+
 def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, ir.Call], Value | None]:
     def handler(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | None:
         model = isinstance(receiver, Object) and receiver.kind == "keras model"
@@ -307,6 +319,8 @@ def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, ir.Call], Value |
             time=tf.interpreter.tick(), model=_number_of(receiver),
         )  # fmt: skip
         tf.program.keras_runs.append(event)
+        if isinstance(receiver, Instance):
+            _call_step(tf, receiver, _STEPS[kind], node)
         return UNKNOWN.but(opaque=False)
 
     return handler
