@@ -111,8 +111,8 @@ def _enter_arg_scope(tf: TensorFlow, manager: Object, node: ir.With) -> tuple[Va
         first = saved[0] if saved else first
     mapping = _entered(tf, manager, first)
     event = _record_scope(tf, manager, first, node)
-    saved = _saved_scope(first)
-    events = saved.slots["events"] if saved is not None else (*tf.scope_events[-1], event)
+    entered = _saved_scope(first)
+    events = entered.slots["events"] if entered is not None else (*tf.scope_events[-1], event)
     tf.scoped.append(mapping)
     tf.scope_events.append(events)
 
