@@ -419,6 +419,39 @@ def assign_method(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) ->
     return None
 
 
+LOSSES = "losses"
+_LOSS_FUNCTIONS = (
+    "absolute_difference add_loss compute_weighted_loss cosine_distance hinge_loss huber_loss "
+    "log_loss log mean_pairwise_squared_error mean_squared_error sigmoid_cross_entropy "
+    "softmax_cross_entropy sparse_softmax_cross_entropy sum_of_squares sum_of_pairwise_squares"
+).split()
+
+
+def _loss(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    """tf.losses.*, slim.losses.*: the loss is also put into the collection of losses."""
+    result = tf.op(*args.values())
+    collection = args.get(None, "loss_collection")
+    name = constant(collection, str) if collection is not None else LOSSES
+    if name is not None:
+        tf.recorder.add_to_collection(name, result, scoped=False)
+    return result
+
+
+for _name in _LOSS_FUNCTIONS:
+    handles(f"tensorflow.losses.{_name}", f"slim.losses.{_name}")(_loss)
+
+
+@handles(
+    "tensorflow.losses.get_total_loss", "slim.losses.get_total_loss",
+    "tensorflow.losses.get_losses", "slim.losses.get_losses",
+)  # fmt: skip
+def get_losses(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    """Everything in the collection of losses (scopes of losses are not known)."""
+    losses = tf.recorder.read_collection(node, LOSSES, "")
+    tf.program.collection_reads.pop()  # the library reads it, not the user
+    return tf.op(losses.but(reads=frozenset()))
+
+
 # --- train ops -----------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ from bnlint.analyzer.values import (
     ModuleValue,
     Object,
     Partial,
+    RecordValue,
     Setting,
     Stateful,
     Symbol,
@@ -751,6 +752,8 @@ class Interpreter:
             return join([self.get_attribute(option, name, node) for option in owner.options])
         if isinstance(owner, Object) and owner.kind == "super":
             return self._super_attribute(owner, name)
+        if isinstance(owner, RecordValue) and name in owner.fields:
+            return owner.items[owner.fields.index(name)]
         if isinstance(owner, Setting) and name in ("value", "default"):
             return owner  # absl's FlagHolder
         known = self.library.attribute(owner, name)
@@ -905,6 +908,9 @@ class Interpreter:
             if isinstance(init, Function):
                 self.call(self._bound(init, instance), args, node)
                 break
+        else:  # a dataclass or attrs class: its keywords become attributes
+            for name, value in args.keywords.items():
+                self.assign_slot(instance.slots, name, value)
         self.library.instantiated(instance, args, node)
         return instance
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bnlint.analyzer import ir
-from bnlint.analyzer.library import TensorFlow, handles
+from bnlint.analyzer.library import OBJECT_CALLS, TensorFlow, handles
 from bnlint.analyzer.values import (
     NONE,
     UNKNOWN,
@@ -19,6 +19,7 @@ from bnlint.analyzer.values import (
     ListValue,
     Object,
     Partial,
+    RecordValue,
     Setting,
     Symbol,
     Value,
@@ -94,6 +95,29 @@ def mapping(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     if args.rest is not None:
         result.slots["rest"] = args.rest
     return result
+
+
+@handles("collections.namedtuple")
+def namedtuple(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    names = args.get(1, "field_names")
+    texts = [names] if isinstance(names, Const) else getattr(names, "items", ())
+    fields = tuple(
+        name
+        for text in texts
+        if isinstance(text, Const) and isinstance(text.value, str)
+        for name in text.value.replace(",", " ").split()
+    )
+    return Object("namedtuple", fields=fields)
+
+
+def _call_namedtuple(tf: TensorFlow, target: Object, args: Args, node: ir.Call) -> Value:
+    fields: tuple[str, ...] = target.slots["fields"]
+    absent: Value = args.rest if args.rest is not None else UNKNOWN
+    given = (args.get(index, field) or absent for index, field in enumerate(fields))
+    return RecordValue(fields, tuple(given))
+
+
+OBJECT_CALLS["namedtuple"] = _call_namedtuple
 
 
 @handles("builtins.zip")

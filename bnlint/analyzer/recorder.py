@@ -254,8 +254,9 @@ class Recorder:
         path = self.interpreter.path
         self.collections.append(CollectionEntry(name, self.graph, symbol, path, scope))
 
-    def add_to_collection(self, name: str, value: Value) -> None:
-        self._collect(name, symbol_of(value), self.scopes[-1].path)
+    def add_to_collection(self, name: str, value: Value, scoped: bool = True) -> None:
+        """`scoped`: what is added is named by the variable scope, so that filters find it."""
+        self._collect(name, symbol_of(value), self.scopes[-1].path if scoped else None)
 
     def read_collection(self, node: ir.Node, name: str, scope: str | None) -> Symbol:
         """`tf.get_collection(name, scope)`; `scope` "" for no filter, None if not known."""

@@ -129,6 +129,11 @@ def import_module(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     return _imported(tf, args.get(0, "name"), args.get(1, "package"))
 
 
+@handles("imp.load_source", "imp.load_module", "importlib.util.module_from_spec")
+def load_source(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    return Object("some module")
+
+
 def _imported(tf: TensorFlow, name: Value | None, package: Value | None) -> Value:
     if isinstance(name, Choice):
         return join([_imported(tf, option, package) for option in name.options])

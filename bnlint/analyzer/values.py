@@ -134,6 +134,16 @@ class ListValue(Stateful):
         return self.slots["rest"]
 
 
+class RecordValue(ListValue):
+    """A named tuple."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: tuple[str, ...], items: tuple[Value, ...]) -> None:
+        super().__init__(items)
+        self.fields = fields
+
+
 class DictValue(Stateful):
     """A dict with constant keys. slots: "=" + key -> Value, and rest."""
 
