@@ -245,7 +245,8 @@ def _read_collection(
         return UNKNOWN
     if name in ("trainable_variables", "variables", "model_variables"):
         return variables(name, text)
-    return tf.recorder.read_collection(node, name, None if unknown else text or "")
+    held = tf.recorder.read_collection(node, name, None if unknown else text or "")
+    return ListValue(rest=held)  # programs append their own ops to it
 
 
 @handles("tensorflow.get_collection", "tensorflow.get_collection_ref")

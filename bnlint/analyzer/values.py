@@ -361,7 +361,7 @@ def truth(value: Value) -> bool | None:
     if isinstance(value, Const):
         return bool(value.value)
     if isinstance(value, ListValue):
-        return True if value.items else (None if value.rest is not None else False)
+        return True if value.items else (truth(value.rest) if value.rest is not None else False)
     if isinstance(value, DictValue):
         return True if value.items else (None if value.rest is not None else False)
     if isinstance(value, Choice):
