@@ -153,6 +153,8 @@ def _facts(source: SourceText) -> ModuleFacts | FileError:
         return module_facts(source.text, source.path, source.module, is_package)
     except libcst.ParserSyntaxError as error:
         return FileError(source.path, f"not valid Python 3: {_first_line(error)}", error.raw_line)
+    except libcst.CSTValidationError as error:  # e.g. a letter newer than Python's Unicode
+        return FileError(source.path, f"not valid Python 3: {_first_line(error)}")
     except RecursionError:
         return FileError(source.path, "nested too deeply to be analyzed")
 

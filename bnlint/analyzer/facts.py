@@ -84,16 +84,15 @@ class _Lowering:
     def __init__(self, tree: cst.Module, path: str, module: str, is_package: bool):
         self.spans = spans(tree)
         self.scopes: list[str] = []
-        self.class_scope = ""
         self.identifiers: set[str] = set()
         self.yields = False
         code = tree.code
         starts = [0]
         for line in code.splitlines(keepends=True):
             starts.append(starts[-1] + len(line))
-        self.facts = ir.ModuleFacts(path, module, is_package, [], starts)
-        self.facts.body = self.block(tree.body)
-        self.facts.reads = frozenset(self.identifiers)
+        body = self.block(tree.body)
+        reads = frozenset(self.identifiers)
+        self.facts = ir.ModuleFacts(path, module, is_package, body, starts, reads)
 
     def span(self, node: cst.CSTNode) -> tuple[int, int]:
         return self.spans.get(id(node), (0, 0))
@@ -187,11 +186,9 @@ class _Lowering:
 
     def function(self, node: cst.FunctionDef) -> ir.Stmt:
         decorators = [self.expr(item.decorator) for item in node.decorators]
-        definition = self._function(
+        return self._function(
             node.name.value, node, node.params, decorators, lambda: self.block(node.body)
         )
-        self.facts.functions.append((definition, self.class_scope))
-        return definition
 
     def _function(
         self,
@@ -202,14 +199,14 @@ class _Lowering:
         body: Callable[[], list[ir.Stmt]],
     ) -> ir.FunctionDef:
         parameters = self.parameters(params)
-        outer = self.identifiers, self.class_scope, self.yields
-        self.identifiers, self.class_scope, self.yields = set(), "", False
+        outer = self.identifiers, self.yields
+        self.identifiers, self.yields = set(), False
         self.scopes.append(name)
         qualname = ".".join(self.scopes)
         statements = body()
         self.scopes.pop()
         reads, is_generator = frozenset(self.identifiers), self.yields
-        self.identifiers, self.class_scope, self.yields = outer
+        self.identifiers, self.yields = outer
         self.identifiers |= reads
         return ir.FunctionDef(
             *self.span(node),
@@ -240,15 +237,9 @@ class _Lowering:
         bases = [self.expr(base.value) for base in node.bases]
         self.scopes.append(node.name.value)
         qualname = ".".join(self.scopes)
-        outer, self.class_scope = self.class_scope, qualname
         body = self.block(node.body)
-        self.class_scope = outer
         self.scopes.pop()
-        definition = ir.ClassDef(
-            *self.span(node), node.name.value, qualname, bases, body, decorators
-        )
-        self.facts.classes[qualname] = definition
-        return definition
+        return ir.ClassDef(*self.span(node), node.name.value, qualname, bases, body, decorators)
 
     def import_(self, node: cst.Import) -> ir.Stmt:
         names = [(_dotted(alias.name), _alias(alias)) for alias in node.names]
@@ -301,22 +292,25 @@ class _Lowering:
         self.identifiers.add(node.attr.value)
         return ir.Attribute(*self.span(node), value, node.attr.value)
 
-    def literal(self, node: cst.Integer | cst.Float | cst.Imaginary) -> ir.Expr:
-        return ir.Const(*self.span(node), _number(node.value))
+    def literal(self, node: cst.Integer | cst.Float) -> ir.Expr:
+        value = _number(node.value)
+        if value is None or abs(value) >= 2**63:
+            return ir.Other(*self.span(node), [])
+        return ir.Const(*self.span(node), value)
 
     def string(self, node: cst.SimpleString) -> ir.Expr:
         try:
-            value: object = ast.literal_eval(node.value)
-        except (ValueError, SyntaxError):  # an escape that Python rejects
+            value = ast.literal_eval(node.value)
+            if isinstance(value, bytes):
+                return ir.Other(*self.span(node), [])
+            value.encode()
+        except (ValueError, SyntaxError):  # an escape that Python rejects, half a surrogate pair
             value = node.value
         return ir.Const(*self.span(node), value)
 
     def concatenated(self, node: cst.ConcatenatedString) -> ir.Expr:
         left, right = self.expr(node.left), self.expr(node.right)
         return ir.Binary(*self.span(node), "+", left, right)
-
-    def ellipsis(self, node: cst.Ellipsis) -> ir.Expr:
-        return ir.Const(*self.span(node), ...)
 
     def call(self, node: cst.Call) -> ir.Expr:
         func = self.expr(node.func)
@@ -424,7 +418,7 @@ def _holds_code(node: cst.CSTNode) -> bool:
     )
 
 
-def _number(text: str) -> object:
+def _number(text: str) -> float | None:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):  # more digits than int() takes
@@ -474,10 +468,8 @@ _EXPRESSIONS: dict[type, Callable[[_Lowering, Any], ir.Expr]] = {
     cst.Attribute: _Lowering.attribute,
     cst.Integer: _Lowering.literal,
     cst.Float: _Lowering.literal,
-    cst.Imaginary: _Lowering.literal,
     cst.SimpleString: _Lowering.string,
     cst.ConcatenatedString: _Lowering.concatenated,
-    cst.Ellipsis: _Lowering.ellipsis,
     cst.Call: _Lowering.call,
     cst.List: _Lowering.display,
     cst.Tuple: _Lowering.display,

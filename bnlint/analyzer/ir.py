@@ -1,20 +1,28 @@
 """The facts of one file: a small tree of what it says, without whitespace or comments.
 
 Every node holds `start` and `end`, offsets into the file's text. The tree is plain data, so
-that it can be cached and sent between processes.
+that it can be cached and sent between processes: `encode` and `decode` turn it into MessagePack
+and back. Decoding checks every type and executes nothing, so a damaged or hostile cache can at
+worst give an error. Nodes hold no cycles, so Python's garbage collector need not look at them.
 """
 
 from __future__ import annotations
 
 import bisect
+import functools
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bnlint.findings import Location
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class _Plain(msgspec.Struct, eq=False, gc=False, array_like=True):
+    """Compared by identity; written as an array of its fields."""
+
+
+class Node(_Plain, tag=True):
     """Base of expressions and statements."""
 
     start: int
@@ -24,61 +32,53 @@ class Node:
 # --- expressions ---------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class Const(Node):
-    """None, a bool, a number, a string; `Ellipsis` for `...`."""
+class Const(Node, tag=True):
+    """None, a bool, a real number of at most 64 bits, or a string."""
 
-    value: object
+    value: bool | int | float | str | None
 
 
-@dataclass(slots=True, eq=False)
-class Name(Node):
+class Name(Node, tag=True):
     """A name that is read."""
 
     id: str
 
 
-@dataclass(slots=True, eq=False)
-class Attribute(Node):
+class Attribute(Node, tag=True):
     """`value.attr`."""
 
     value: Expr
     attr: str
 
 
-@dataclass(slots=True, eq=False)
-class Argument:
+class Argument(_Plain):
     """One argument: `keyword` is a name, "" (positional), "*" or "**"."""
 
     keyword: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Call(Node):
+class Call(Node, tag=True):
     """`func(*args)`."""
 
     func: Expr
     args: list[Argument]
 
 
-@dataclass(slots=True, eq=False)
-class Display(Node):
+class Display(Node, tag=True):
     """A list, tuple or set of items (some may be Starred)."""
 
     kind: str
     items: list[Expr]
 
 
-@dataclass(slots=True, eq=False)
-class DictDisplay(Node):
+class DictDisplay(Node, tag=True):
     """A dict; a None key is `**value`."""
 
     items: list[tuple[Expr | None, Expr]]
 
 
-@dataclass(slots=True, eq=False)
-class Binary(Node):
+class Binary(Node, tag=True):
     """`left op right` for arithmetic operators."""
 
     op: str
@@ -86,8 +86,7 @@ class Binary(Node):
     right: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Compare(Node):
+class Compare(Node, tag=True):
     """`left op right`; chained comparisons become a BoolOp of these."""
 
     op: str
@@ -95,8 +94,7 @@ class Compare(Node):
     right: Expr
 
 
-@dataclass(slots=True, eq=False)
-class BoolOp(Node):
+class BoolOp(Node, tag=True):
     """`a and b`, `a or b`."""
 
     op: str
@@ -104,16 +102,14 @@ class BoolOp(Node):
     right: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Unary(Node):
+class Unary(Node, tag=True):
     """`not x`, `-x`, `+x`, `~x`."""
 
     op: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Ternary(Node):
+class Ternary(Node, tag=True):
     """`body if test else orelse`."""
 
     test: Expr
@@ -121,30 +117,26 @@ class Ternary(Node):
     orelse: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Subscript(Node):
+class Subscript(Node, tag=True):
     """`value[index]`; index None for slices and several indices."""
 
     value: Expr
     index: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class Starred(Node):
+class Starred(Node, tag=True):
     """`*value`."""
 
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Lambda(Node):
+class Lambda(Node, tag=True):
     """A lambda, as the function it is."""
 
     function: FunctionDef
 
 
-@dataclass(slots=True, eq=False)
-class Comprehension(Node):
+class Comprehension(Node, tag=True):
     """`[element for target in iterable if conditions]`, flattened to nested loops.
 
     `key` is set for dict comprehensions.
@@ -156,16 +148,14 @@ class Comprehension(Node):
     loops: list[tuple[Target, Expr, list[Expr]]]
 
 
-@dataclass(slots=True, eq=False)
-class Walrus(Node):
+class Walrus(Node, tag=True):
     """`target := value`."""
 
     target: str
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Other(Node):
+class Other(Node, tag=True):
     """Any other expression, kept for the expressions inside it (f-strings, await, yield)."""
 
     parts: list[Expr]
@@ -197,23 +187,20 @@ Target = Expr
 # --- statements ----------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
-class ExprStmt(Node):
+class ExprStmt(Node, tag=True):
     """An expression on its own."""
 
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Assign(Node):
+class Assign(Node, tag=True):
     """`targets = value` (also annotated)."""
 
     targets: list[Target]
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class AugAssign(Node):
+class AugAssign(Node, tag=True):
     """`target op= value`."""
 
     target: Target
@@ -221,15 +208,13 @@ class AugAssign(Node):
     value: Expr
 
 
-@dataclass(slots=True, eq=False)
-class Return(Node):
+class Return(Node, tag=True):
     """`return value`."""
 
     value: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class If(Node):
+class If(Node, tag=True):
     """`if`; an elif is an If in `orelse`."""
 
     test: Expr
@@ -237,8 +222,7 @@ class If(Node):
     orelse: list[Stmt]
 
 
-@dataclass(slots=True, eq=False)
-class For(Node):
+class For(Node, tag=True):
     """`for target in iterable` with its else."""
 
     target: Target
@@ -247,8 +231,7 @@ class For(Node):
     orelse: list[Stmt]
 
 
-@dataclass(slots=True, eq=False)
-class While(Node):
+class While(Node, tag=True):
     """`while test` with its else."""
 
     test: Expr
@@ -256,16 +239,14 @@ class While(Node):
     orelse: list[Stmt]
 
 
-@dataclass(slots=True, eq=False)
-class With(Node):
+class With(Node, tag=True):
     """`with item as target, ...`."""
 
     items: list[tuple[Expr, Target | None]]
     body: list[Stmt]
 
 
-@dataclass(slots=True, eq=False)
-class Try(Node):
+class Try(Node, tag=True):
     """`try` with handlers' bodies, else and finally."""
 
     body: list[Stmt]
@@ -274,8 +255,7 @@ class Try(Node):
     final: list[Stmt]
 
 
-@dataclass(slots=True, eq=False)
-class Param:
+class Param(_Plain):
     """A parameter: kind is "positional", "keyword", "*" or "**"."""
 
     name: str
@@ -283,8 +263,7 @@ class Param:
     default: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class FunctionDef(Node):
+class FunctionDef(Node, tag=True):
     """A function; `reads` are all identifiers its body mentions, nested functions included."""
 
     name: str
@@ -296,8 +275,7 @@ class FunctionDef(Node):
     is_generator: bool
 
 
-@dataclass(slots=True, eq=False)
-class ClassDef(Node):
+class ClassDef(Node, tag=True):
     """A class."""
 
     name: str
@@ -307,15 +285,13 @@ class ClassDef(Node):
     decorators: list[Expr]
 
 
-@dataclass(slots=True, eq=False)
-class Import(Node):
+class Import(Node, tag=True):
     """`import a.b as c`: (dotted name, alias or "")."""
 
     names: list[tuple[str, str]]
 
 
-@dataclass(slots=True, eq=False)
-class ImportFrom(Node):
+class ImportFrom(Node, tag=True):
     """`from ..module import name as alias`; name "*" for a star import."""
 
     level: int
@@ -323,16 +299,14 @@ class ImportFrom(Node):
     names: list[tuple[str, str]]
 
 
-@dataclass(slots=True, eq=False)
-class Jump(Node):
+class Jump(Node, tag=True):
     """`break`, `continue`, `raise`."""
 
     kind: str
     value: Expr | None
 
 
-@dataclass(slots=True, eq=False)
-class Global(Node):
+class Global(Node, tag=True):
     """`global` or `nonlocal` names."""
 
     names: list[str]
@@ -357,7 +331,6 @@ Stmt = (
 )
 
 
-@dataclass(slots=True, eq=False)
 class ModuleFacts:
     """All facts of one file.
 
@@ -365,17 +338,44 @@ class ModuleFacts:
       path: as the user named it. module: dotted name. is_package: it is an `__init__.py`.
       body: its statements. line_starts: offset of each line's first character.
       functions: every function and method with the class it is directly in ("" if none).
+      classes: every class by qualified name.
       reads: every identifier the file mentions.
     """
 
-    path: str
-    module: str
-    is_package: bool
-    body: list[Stmt]
-    line_starts: list[int]
-    functions: list[tuple[FunctionDef, str]] = field(default_factory=list)
-    classes: dict[str, ClassDef] = field(default_factory=dict)
-    reads: frozenset[str] = frozenset()
+    __slots__ = (
+        "body", "classes", "functions", "is_package", "line_starts", "module", "path", "reads",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        path: str,
+        module: str,
+        is_package: bool,
+        body: list[Stmt],
+        line_starts: list[int],
+        reads: frozenset[str] = frozenset(),
+    ) -> None:
+        self.path = path
+        self.module = module
+        self.is_package = is_package
+        self.body = body
+        self.line_starts = line_starts
+        self.reads = reads
+        self.functions: list[tuple[FunctionDef, str]] = []
+        self.classes: dict[str, ClassDef] = {}
+        self._index(body, "")
+
+    def _index(self, body: list[Stmt], owner: str) -> None:
+        for statement in body:
+            if isinstance(statement, FunctionDef):
+                self._index(statement.body, "")
+                self.functions.append((statement, owner))
+            elif isinstance(statement, ClassDef):
+                self._index(statement.body, statement.qualname)
+                self.classes[statement.qualname] = statement
+            else:
+                for block in blocks_of(statement):
+                    self._index(block, owner)
 
     def location(self, node: Node) -> Location:
         """Where `node` stands."""
@@ -445,8 +445,8 @@ def names_in(part: object) -> Iterator[str]:
         elif isinstance(node, list | tuple):
             todo.extend(node)
         elif isinstance(node, Node | Argument):
-            slots = [slot for cls in type(node).__mro__ for slot in getattr(cls, "__slots__", ())]
-            todo.extend(getattr(node, slot) for slot in slots if slot not in ("start", "end"))
+            names = (name for name in node.__struct_fields__ if name not in ("start", "end"))
+            todo.extend(getattr(node, name) for name in names)
 
 
 def local_imports(body: list[Stmt]) -> Iterator[Import | ImportFrom]:
@@ -458,3 +458,39 @@ def local_imports(body: list[Stmt]) -> Iterator[Import | ImportFrom]:
             yield from local_imports(statement.body)
         for block in blocks_of(statement):
             yield from local_imports(block)
+
+
+# --- storage -------------------------------------------------------------------------------
+
+
+class _Stored(_Plain):
+    """What of a file's facts depends on nothing but its text."""
+
+    body: list[Stmt]
+    line_lengths: list[int]
+    reads: frozenset[str]
+
+
+@functools.cache
+def _coders() -> tuple[msgspec.msgpack.Encoder, msgspec.msgpack.Decoder[_Stored]]:
+    return msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Stored)
+
+
+def encode(facts: ModuleFacts) -> bytes:
+    """Facts as MessagePack, without path and module name: equal texts have equal facts."""
+    lengths = [end - start for start, end in itertools.pairwise(facts.line_starts)]
+    return _coders()[0].encode(_Stored(facts.body, lengths, facts.reads))
+
+
+def decode(data: bytes, path: str, module: str, is_package: bool) -> ModuleFacts:
+    """The facts that `encode` wrote, for a file at `path`.
+
+    Raises:
+      ValueError: `data` is something else.
+    """
+    try:
+        stored = _coders()[1].decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"{path}: not stored facts") from error
+    starts = [0, *itertools.accumulate(stored.line_lengths)]
+    return ModuleFacts(path, module, is_package, stored.body, starts, stored.reads)

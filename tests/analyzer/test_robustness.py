@@ -6,7 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bnlint.analyzer import analyze, ir
@@ -31,6 +31,7 @@ def lint_bytes(data: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
+@example("\U00013460".encode())  # a letter to libcst, unknown to older Pythons
 def test_any_bytes(data: bytes) -> None:
     lint_bytes(b"import tensorflow\n" + data)
 
@@ -66,8 +67,7 @@ def test_every_name_and_attribute_stands_where_the_facts_say(path: Path) -> None
         if isinstance(node, list | tuple):
             todo.extend(node)
         elif isinstance(node, ir.Node | ir.Argument | ir.Param):
-            slots = [slot for cls in type(node).__mro__ for slot in getattr(cls, "__slots__", ())]
-            todo.extend(getattr(node, slot) for slot in slots)
+            todo.extend(getattr(node, name) for name in node.__struct_fields__)
     assert checked or not facts.functions
 
 
