@@ -132,6 +132,8 @@ def _enter_variable_scope(tf: TensorFlow, manager: Object, node: ir.With) -> tup
     else:
         name, unknown = scope_name(first)
         unknown = unknown or (name is None and default is None) or default_unknown
+        # A custom getter decides which variables there are (averages, shared ones).
+        unknown = unknown or _given(args, "custom_getter")
         path = tf.recorder.scope_path(name, default or "", unknown)
     tf.recorder.scopes.append(Scope(path, reuse))
     return Object("scope_value", path=path), lambda: _pop(tf.recorder.scopes)

@@ -16,7 +16,7 @@ from bnlint.analyzer.program import (
     Program,
     TrainOp,
 )
-from bnlint.findings import Confidence, Related
+from bnlint.findings import Confidence, Location, Related
 
 UPDATE_OPS = "update_ops"
 TAKES_UPDATE_OPS = ("create_train_op", "optimize_loss")  # attach UPDATE_OPS by themselves
@@ -192,3 +192,51 @@ def missed_by_scope(program: Program, norm: BatchNorm) -> ArgScope | None:
             if flag is not None and not flag.is_true:
                 return scope
     return None
+
+
+def separate_copies(program: Program) -> Iterator[tuple[Evaluation, BatchNorm, BatchNorm]]:
+    """(evaluation, untrained batch norm, trained batch norm) of networks that were built twice.
+
+    Both come from the same line of code and have variables of their own. Programs that restore or
+    assign variables are left out: the second network may get its values so (target networks).
+    """
+    if program.loads_pretrained or program.assigns_variables:
+        return
+    seen: set[Location] = set()
+    for evaluation in program.evaluations:
+        if evaluation.kind != "second net":
+            continue
+        for norm in evaluation.batch_norms:
+            trained = _trained_twin(program, norm)
+            if trained is None:
+                continue
+            place, _ = built_apart(norm, trained)
+            if place not in seen:
+                seen.add(place)
+                yield evaluation, norm, trained
+
+
+def _has_own_variables(norm: BatchNorm) -> bool:
+    return norm.scope is not None and norm.reuses is None and not norm.reuse_unknown
+
+
+def _trained_twin(program: Program, norm: BatchNorm) -> BatchNorm | None:
+    """The trained batch norm that the same code built in another variable scope."""
+    if not _has_own_variables(norm) or program.trained(norm):
+        return None
+    for other in program.batch_norms:
+        twin = other.location == norm.location and other.graph == norm.graph
+        if twin and other.scope != norm.scope and _has_own_variables(other):
+            if any(reuser.reuses is norm for reuser in program.batch_norms):
+                return None  # shared with a network that may train
+            if program.trained(other):
+                return other
+    return None
+
+
+def built_apart(norm: BatchNorm, other: BatchNorm) -> tuple[Location, Location]:
+    """The calls where the call chains of two batch norms of one line of code part."""
+    for mine, theirs in zip(norm.frames, other.frames, strict=False):
+        if mine.call != theirs.call and mine.call is not None and theirs.call is not None:
+            return mine.call, theirs.call
+    return norm.location, other.location
