@@ -10,6 +10,7 @@ from bnlint.analyzer.sources import Source, discover, read_source
 from bnlint.analyzer.suppressions import UNUSED, suppress
 from bnlint.config import Config
 from bnlint.findings import FileError, Finding, Report, sorted_findings
+from bnlint.rule import rule_set
 
 
 @dataclass
@@ -46,7 +47,7 @@ def lint(
 ) -> LintRun:
     """Analyzes sources together and applies suppressions and settings."""
     result = analyze(sources, follow_imports=True, progress=progress)
-    run = LintRun(Report(errors=[*errors, *result.errors], files=len(sources)))
+    run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
     run.context = result.context
     run.sources = {source.path: source for source in sources}
     by_path: dict[str, list[Finding]] = {}

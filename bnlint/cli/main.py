@@ -18,6 +18,7 @@ _LAZY = {
     "inspect": "bnlint.cli.inspect:inspect",
     "predictions": "bnlint.cli.predictions:predictions",
     "run": "bnlint.cli.run:run",
+    "lsp": "bnlint.cli.lsp:lsp",
 }
 _HELP = {
     "check": "Lint files and folders (the default command).",
@@ -26,7 +27,10 @@ _HELP = {
     "inspect": "Inspect a graph, checkpoint or model.",
     "predictions": "Look for collapsed classes in predictions.",
     "run": "Run a training script with the inspector attached.",
+    "lsp": "Run the language server, for editors.",
 }
+# Commands that need an extra other than `runtime`.
+_EXTRA = {"lsp": "lsp"}
 
 
 class _Commands(click.Group):
@@ -47,7 +51,8 @@ class _Commands(click.Group):
             if missing.startswith("bnlint"):
                 raise
             raise click.ClickException(
-                f"`bnlint {name}` needs {missing}: pip install 'bnlint[runtime]'"
+                f"`bnlint {name}` needs {missing}: "
+                f"pip install 'bnlint[{_EXTRA.get(name, 'runtime')}]'"
             ) from error
         return command
 

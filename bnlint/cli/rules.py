@@ -49,6 +49,16 @@ def explain(rule: str) -> None:
 
 def markdown(rule: Rule) -> str:
     """A rule's documentation, made from its rule file."""
+    parts = [explanation(rule)]
+    for title, examples in (("Bad", rule.bad), ("Good", rule.good)):
+        for example in examples:
+            parts.append(f"## {title}: {example.title}")
+            parts += _code(example)
+    return "\n\n".join(parts) + "\n"
+
+
+def explanation(rule: Rule) -> str:
+    """A rule's documentation without its examples, in Markdown."""
     parts = [
         f"# {rule.code} {rule.name}",
         f"**{rule.severity.value}**: {rule.summary}",
@@ -57,11 +67,7 @@ def markdown(rule: Rule) -> str:
         "## How to repair it",
         rule.help,
     ]
-    for title, examples in (("Bad", rule.bad), ("Good", rule.good)):
-        for example in examples:
-            parts.append(f"## {title}: {example.title}")
-            parts += _code(example)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def _code(example: Example) -> list[str]:

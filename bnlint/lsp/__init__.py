@@ -1,0 +1,1 @@
+"""The language server: `bnlint lsp`, for editors (extra `bnlint[lsp]`)."""

@@ -1,0 +1,95 @@
+"""Third-party rules: distributions offer them through the entry point group `bnlint.rules`.
+
+An entry point names a `Rule`, a module with a `RULE` or `RULES`, or a list of rules.
+Their codes have a prefix of their own: `BN` is bnlint's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from collections.abc import Container
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from bnlint.findings import FileError
+
+if TYPE_CHECKING:
+    from bnlint.rule import Rule
+
+GROUP = "bnlint.rules"
+
+
+class PluginError(Exception):
+    """An entry point offers something that is no usable rule."""
+
+
+def plugin_rules(taken: Container[str]) -> tuple[dict[str, tuple[Rule, str]], list[FileError]]:
+    """Rules of every installed plugin.
+
+    A plugin that cannot be loaded, for whatever reason, gives an error and no rules; the other
+    plugins are not touched by it.
+
+    Args:
+      taken: codes that are in use.
+
+    Returns:
+      code -> (rule, its file), and the errors.
+    """
+    found: dict[str, tuple[Rule, str]] = {}
+    errors: list[FileError] = []
+    for point in sorted(metadata.entry_points(group=GROUP)):
+        try:
+            fresh: dict[str, tuple[Rule, str]] = {}
+            for rule in _rules(point.load()):
+                _check(rule, taken, found | fresh)
+                fresh[rule.code] = (rule, _file(rule, point))
+        except Exception as error:  # importing other people's code may raise anything
+            reason = str(error) if isinstance(error, PluginError) else repr(error)
+            errors.append(FileError(_title(point), f"broken rule plugin: {reason}"))
+        else:
+            found |= fresh
+    return found, errors
+
+
+def _title(point: metadata.EntryPoint) -> str:
+    owner = point.dist.name if point.dist is not None else "unknown distribution"
+    return f"{owner}[{point.name} = {point.value}]"
+
+
+def _rules(loaded: object) -> list[Rule]:
+    """The rules that an entry point's object stands for."""
+    from bnlint.rule import Rule
+
+    if isinstance(loaded, types.ModuleType):
+        module = loaded
+        loaded = getattr(module, "RULES", None) or getattr(module, "RULE", None)
+        if loaded is None:
+            raise PluginError(f"module {module.__name__} has no RULE or RULES")
+    rules: list[Rule] = []
+    for rule in loaded if isinstance(loaded, (list, tuple)) else [loaded]:
+        if not isinstance(rule, Rule):
+            raise PluginError(f"{rule!r} is not a bnlint.rule.Rule")
+        rules.append(rule)
+    return rules
+
+
+def _check(rule: Rule, taken: Container[str], found: Container[str]) -> None:
+    from bnlint.rule import CODE, NAME
+
+    if not CODE.fullmatch(rule.code):
+        raise PluginError(f"code {rule.code!r} is not of the form ABC123")
+    if not NAME.fullmatch(rule.name):
+        raise PluginError(f"{rule.code}: name {rule.name!r} is not of the form words-with-dashes")
+    if rule.code in taken or rule.code in found:
+        raise PluginError(f"code {rule.code} is taken by another rule")
+    if rule.code.startswith("BN"):
+        raise PluginError(f"code {rule.code}: the prefix BN is bnlint's own")
+
+
+def _file(rule: Rule, point: metadata.EntryPoint) -> str:
+    """Where the rule is written: its check's file, or the file of the entry point's module."""
+    if rule.checker is not None:
+        return inspect.getsourcefile(rule.checker) or ""
+    return getattr(sys.modules.get(point.module), "__file__", None) or ""
