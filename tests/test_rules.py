@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import bnlint.rules
 import pytest
 
-from bnlint.analyzer import analyze
-from bnlint.rule import Example, Rule, all_rules
+from bnlint.rule import CODE, NAME, Example, Rule, all_rules
+from bnlint.testing import findings_in
 
 RULES = all_rules()
 STATIC = [rule for rule in RULES.values() if not rule.runtime_only]
-
-
-@dataclass(frozen=True)
-class File:
-    """One file of an example, as the analyzer takes it."""
-
-    path: str
-    module: str
-    text: str
-
-
-def lint(example: Example) -> set[tuple[str, int, str]]:
-    """(path, line, code) of what every static rule reports."""
-    result = analyze(
-        [
-            File(path, path[: -len(".py")].replace("/", "."), text)
-            for path, text in example.files.items()
-        ]
-    )
-    assert not result.errors
-    return {(f.location.path, f.location.line, f.code) for f in result.findings}
 
 
 def cases(kind: str) -> list[object]:
@@ -48,20 +25,20 @@ def cases(kind: str) -> list[object]:
 @pytest.mark.parametrize("case", cases("bad"))
 def test_bad_example_is_flagged_exactly_where_marked(case: Example) -> None:
     assert case.expected()
-    assert lint(case) == case.expected()
+    assert findings_in(case) == case.expected()
 
 
 @pytest.mark.parametrize("case", cases("good"))
 def test_good_example_has_no_finding(case: Example) -> None:
     assert not case.expected()
-    assert lint(case) == set()
+    assert findings_in(case) == set()
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_rule_is_documented(rule: Rule) -> None:
     assert rule.summary and rule.why and rule.help
-    assert re.fullmatch(r"BN\d{3}", rule.code)
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
+    assert CODE.fullmatch(rule.code) and rule.code.startswith("BN")
+    assert NAME.fullmatch(rule.name)
     assert rule.runtime_only == (rule.checker is None)
 
 

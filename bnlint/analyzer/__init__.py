@@ -13,6 +13,7 @@ from bnlint.findings import FileError, Finding, sorted_findings
 if TYPE_CHECKING:
     from bnlint.analyzer.ir import ModuleFacts
     from bnlint.analyzer.project import Project
+    from bnlint.rule import Rule
 
 
 # Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
@@ -49,6 +50,7 @@ def analyze(
     *,
     follow_imports: bool = False,
     progress: Callable[[str], None] | None = None,
+    rules: Iterable[Rule] | None = None,
 ) -> AnalysisResult:
     """Analyzes files together, as one project.
 
@@ -58,6 +60,7 @@ def analyze(
         left out of the result; their texts are in `context`, for excerpts.
       progress: called with each path as it is parsed, and with the name of
         each entry point as it is followed.
+      rules: the rules to run; every installed rule by default.
 
     Returns:
       Findings and errors. A file that is not Python 3 gives a FileError and is left out; an
@@ -77,7 +80,7 @@ def analyze(
             facts.append(parsed)
     if follow_imports:
         _add_imports(facts, result)
-    findings, errors = _check(Project(facts), progress)
+    findings, errors = _check(Project(facts), progress, rules)
     result.findings = sorted_findings(
         finding
         for finding in _merged(findings)
@@ -165,17 +168,20 @@ def _first_line(error: Exception) -> str:
 
 
 def _check(
-    project: Project, progress: Callable[[str], None] | None
+    project: Project,
+    progress: Callable[[str], None] | None,
+    rules: Iterable[Rule] | None,
 ) -> tuple[list[Finding], list[FileError]]:
     from bnlint.analyzer.programs import programs
     from bnlint.rule import all_rules
 
     findings: list[Finding] = []
     errors: list[FileError] = []
+    chosen = list(all_rules().values() if rules is None else rules)
     for program in programs(project, errors):
         if progress is not None:
             progress(program.entry.name)
-        for rule in all_rules().values():
+        for rule in chosen:
             try:
                 findings.extend(rule.run(program))
             except Exception as error:  # one rule's bug must not hide the others' findings

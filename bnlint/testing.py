@@ -1,0 +1,79 @@
+"""Tests for rules: `check_rule(RULE)` runs a rule's examples as bnlint's own are run.
+
+The guide "Writing a rule" shows a plugin with its test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bnlint.analyzer import analyze
+from bnlint.rule import CODE, NAME, Example, Rule, rule_set
+
+Place = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class ExampleFile:
+    """One file of an example, as the analyzer takes it."""
+
+    path: str
+    module: str
+    text: str
+
+
+def findings_in(example: Example, rules: Iterable[Rule] | None = None) -> set[Place]:
+    """(path, line, code) of every finding in an example, of any confidence.
+
+    Args:
+      rules: the rules to run; every installed rule by default.
+
+    Raises:
+      AssertionError: a file of the example cannot be analyzed, or a rule has an internal error.
+    """
+    files = [
+        ExampleFile(path, path.removesuffix(".py").replace("/", "."), text)
+        for path, text in example.files.items()
+    ]
+    result = analyze(files, rules=rules)
+    if result.errors:
+        raise AssertionError(f"{example.title}: {[error.message for error in result.errors]}")
+    return {(item.location.path, item.location.line, item.code) for item in result.findings}
+
+
+def check_rule(rule: Rule) -> None:
+    """Checks a rule's metadata and examples, alone and together with every installed rule.
+
+    A bad example gives exactly the findings that its `# <- CODE` comments mark, one of them this
+    rule's; a good example gives none.
+
+    Raises:
+      AssertionError: says what is wrong, and with which example.
+    """
+    _require(bool(CODE.fullmatch(rule.code)), f"code {rule.code!r} is not of the form ABC123")
+    _require(bool(NAME.fullmatch(rule.name)), f"name {rule.name!r} is not words-with-dashes")
+    for attribute in ("summary", "why", "help"):
+        _require(bool(getattr(rule, attribute).strip()), f"{rule.code} has no {attribute}")
+    _require(rule.checker is not None, f"{rule.code} has no check")
+    _require(bool(rule.bad and rule.good), f"{rule.code} needs bad and good examples")
+    known = {**rule_set().rules, rule.code: rule}.values()
+    for bad in rule.bad:
+        marked = any(code == rule.code for _, _, code in bad.expected())
+        _require(marked, f"{bad.title}: no line is marked `# <- {rule.code}`")
+        _compare(bad, findings_in(bad, known))
+    for good in rule.good:
+        _require(not good.expected(), f"{good.title}: a good example marks a finding")
+        _compare(good, findings_in(good, known))
+
+
+def _compare(example: Example, found: set[Place]) -> None:
+    missing, extra = example.expected() - found, found - example.expected()
+    _require(not missing, f"{example.title}: not found: {sorted(missing)}")
+    _require(not extra, f"{example.title}: found, but not marked: {sorted(extra)}")
+
+
+def _require(condition: bool, message: str) -> None:
+    """An assertion that `python -O` keeps."""
+    if not condition:
+        raise AssertionError(message)
