@@ -84,7 +84,8 @@ class Edit:
         written as `value`),
         "move-into-control-dependencies" (move that statement to the end of the
         `control_dependencies` block at `target`), "set-keyword" (in the call at
-        `location` set keyword `name` to source `value`), or "drop-keyword".
+        `location` set keyword `name` to source `value`), or "drop-keyword" (an empty `name`
+        is the first argument by position).
       location: start of the statement or call to change.
       target: the second place, for the kinds that have one.
       name, value: keyword and its new source text.

@@ -60,7 +60,7 @@ def main():
     train_op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
     with tf.Session() as sess:
         sess.run(tf.global_variables_initializer())
-        for _ in range(100):
+        for _ in range(9000):
             sess.run(train_op)
 
 if __name__ == '__main__':

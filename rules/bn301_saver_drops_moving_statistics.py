@@ -241,8 +241,8 @@ def check(program: Program) -> Iterator[Finding]:
         if not dropped or not saver.batch_norms or not saver.saves or saver.other_full_saver:
             continue
         fix = None
-        if saver.var_list_keyword == "var_list":
-            edit = Edit("drop-keyword", saver.location, name="var_list")
+        if saver.var_list_keyword is not None:
+            edit = Edit("drop-keyword", saver.location, name=saver.var_list_keyword)
             fix = Fix("Save every variable", (edit,))
         yield RULE.finding(
             saver.location,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bnlint.cli.lint import LintRun
     from bnlint.config import Config
 
+# (line, column) where nodes start -> the nodes, with where they end (exclusive); both 1-based.
+Starts = dict[tuple[int, int], list[tuple[cst.CSTNode, tuple[int, int]]]]
 MAX_ROUNDS = 10  # fixes that overlap are applied in later rounds
 
 
@@ -38,24 +40,21 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
 
 def _apply_edit(text: str, edit: Edit) -> str:
     wrapper = MetadataWrapper(cst.parse_module(text))
-    starts: dict[tuple[int, int], list[cst.CSTNode]] = {}
+    starts: Starts = {}
     for node, place in wrapper.resolve(PositionProvider).items():
-        starts.setdefault((place.start.line, place.start.column + 1), []).append(node)
+        end = (place.end.line, place.end.column + 1)
+        starts.setdefault((place.start.line, place.start.column + 1), []).append((node, end))
     return _apply(wrapper.module, edit, starts).code
 
 
-def _find(
-    starts: dict[tuple[int, int], list[cst.CSTNode]], location: Location, kind: type
-) -> cst.CSTNode:
-    for node in starts.get((location.line, location.column), ()):
+def _find(starts: Starts, location: Location, kind: type) -> cst.CSTNode:
+    for node, _ in starts.get((location.line, location.column), ()):
         if isinstance(node, kind):
             return node
     raise CannotFix(f"no such place: {location}")
 
 
-def _apply(
-    tree: cst.Module, edit: Edit, starts: dict[tuple[int, int], list[cst.CSTNode]]
-) -> cst.Module:
+def _apply(tree: cst.Module, edit: Edit, starts: Starts) -> cst.Module:
     if edit.kind == "wrap-in-update-ops":
         statement = _find(starts, edit.location, cst.SimpleStatementLine)
         assert isinstance(statement, cst.SimpleStatementLine)
@@ -73,16 +72,12 @@ def _apply(
     raise CannotFix(f"unknown edit {edit.kind!r}")
 
 
-def _call_at(starts: dict[tuple[int, int], list[cst.CSTNode]], location: Location) -> cst.Call:
-    """The outermost call that begins at `location` (f(x)(y) begins where f(x) does)."""
-    calls = [
-        node
-        for node in starts.get((location.line, location.column), ())
-        if isinstance(node, cst.Call)
-    ]
-    if not calls:
-        raise CannotFix(f"no call at {location}")
-    return max(calls, key=lambda call: len(cst.Module([]).code_for_node(call)))
+def _call_at(starts: Starts, location: Location) -> cst.Call:
+    """The call at `location`; f(x)(y) begins where f(x) does, so its end counts too."""
+    for node, end in starts.get((location.line, location.column), ()):
+        if isinstance(node, cst.Call) and end == (location.end_line, location.end_column):
+            return node
+    raise CannotFix(f"no call at {location}")
 
 
 def _replace(tree: cst.Module, old: cst.CSTNode, new: cst.CSTNode) -> cst.Module:
@@ -174,8 +169,10 @@ def _with_commas(args: list[cst.Arg], old: Sequence[cst.Arg]) -> list[cst.Arg]:
 
 def _without_keyword(call: cst.Call, name: str) -> cst.Call:
     kept = [arg for arg in call.args if arg.keyword is None or arg.keyword.value != name]
-    if not name:  # the positional form: the first argument
+    if not name:  # the first argument by position; others by position would move up
         kept = list(call.args[1:])
+        if any(arg.keyword is None for arg in kept):
+            raise CannotFix("other arguments by position follow")
     if len(kept) == len(call.args):
         raise CannotFix(f"no argument {name}")
     if kept:

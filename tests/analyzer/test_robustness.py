@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from bnlint.analyzer import analyze, ir
 from bnlint.analyzer.facts import module_facts
-from bnlint.analyzer.fixes import apply_edits
 from bnlint.analyzer.sources import Source, discover, read_source, source_from_bytes
 from bnlint.findings import FileError, Finding, Location, Report
 from bnlint.reporting import FORMATS, render
@@ -108,35 +107,6 @@ def test_discovery(tmp_path: Path) -> None:
     assert isinstance(read_source(str(tmp_path / "folder.py")), FileError)
     assert list(discover([str(tmp_path / "none")], errors=errors)) == []
     assert errors[0].path.endswith("none")
-
-
-FIXABLE = [
-    pytest.param(case, rule.code, id=f"{rule.code}-{case.title}")
-    for rule in all_rules().values()
-    for case in rule.bad
-]
-
-
-@pytest.mark.parametrize(("case", "code"), FIXABLE)
-def test_fixed_examples_lint_without_the_finding(case: Example, code: str) -> None:
-    files = dict(case.files)
-    sources = [Source(path, path[:-3].replace("/", "."), text) for path, text in files.items()]
-    findings = [item for item in analyze(sources).findings if item.code == code and item.fix]
-    for finding in findings:
-        assert finding.fix is not None
-        path = finding.location.path
-        try:
-            text = apply_edits(case.files[path], finding.fix.edits)
-        except Exception as error:  # an edit must always fit the file it was made for
-            pytest.fail(f"{finding.location}: {error!r}")
-        again = [
-            Source(item.path, item.module, text if item.path == path else item.text)
-            for item in sources
-        ]
-        left = {(item.code, item.location.line) for item in analyze(again).findings}
-        before = [item for item in analyze(sources).findings if item.code == code]
-        after = [item for item in left if item[0] == code]
-        assert len(after) < len(before)
 
 
 def report() -> Report:
