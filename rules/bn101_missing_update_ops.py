@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from bnlint.analyzer.program import Program
-from bnlint.analyzer.questions import count, lost_updates
-from bnlint.findings import Edit, Finding, Fix, Severity
+from bnlint.analyzer.questions import Lost, count, lost_updates
+from bnlint.findings import Confidence, Edit, Finding, Fix, Severity
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -16,7 +16,8 @@ RULE = Rule(
 it is trained. It puts the update ops into the collection `tf.GraphKeys.UPDATE_OPS`, and
 `minimize` and `apply_gradients` ignore that collection. The moving statistics stay at their
 initial 0 and 1: training looks fine, and evaluation with `is_training=False` gives chance-level
-or constant predictions.""",
+or constant predictions. A Keras layer in such a graph keeps its updates to itself, in
+`layer.updates`.""",
     help="Create the train op inside "
     "`with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):`, or use "
     "`slim.learning.create_train_op`, which does it for you.",
@@ -106,8 +107,44 @@ def model_fn(features, labels, mode):
 estimator = tf.estimator.Estimator(model_fn, '/tmp/model')
 """,
         ),
+        example(
+            "Keras layers in a TF1 graph: the updates are not in UPDATE_OPS",
+            """
+import tensorflow as tf
+
+is_training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int32, [None])
+h = tf.keras.layers.Dense(32)(x)
+h = tf.keras.layers.BatchNormalization()(h, training=is_training)
+loss = tf.losses.sparse_softmax_cross_entropy(y, tf.keras.layers.Dense(10)(h))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)  # <- BN101
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for images, labels in batches():
+        sess.run(train_op, {x: images, y: labels, is_training: True})
+""",
+        ),
     ),
     good=(
+        example(
+            "Keras layers in a TF1 graph whose updates are run",
+            """
+import tensorflow as tf
+
+is_training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+norm = tf.keras.layers.BatchNormalization()
+h = norm(tf.keras.layers.Dense(32)(x), training=is_training)
+loss = tf.reduce_mean(tf.keras.layers.Dense(1)(h))
+train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for images in batches():
+        sess.run([train_op, norm.updates], {x: images, is_training: True})
+""",
+        ),
         example(
             "control_dependencies before apply_gradients in a helper of another file",
             helper="""
@@ -323,6 +360,9 @@ with tf.Session() as sess:
 def check(program: Program) -> Iterator[Finding]:
     for lost in lost_updates(program, RULE.code):
         op = lost.op
+        if lost.batch_norms[0].updates == "layer":
+            yield _of_keras(lost)
+            continue
         fix = None
         if op.statement is not None and op.tf_name and op.api in ("minimize", "apply_gradients"):
             edit = Edit("wrap-in-update-ops", op.statement, value=op.tf_name)
@@ -335,3 +375,13 @@ def check(program: Program) -> Iterator[Finding]:
             confidence=lost.confidence,
             fix=fix,
         )
+
+
+def _of_keras(lost: Lost) -> Finding:
+    return RULE.finding(
+        lost.op.location,
+        f"this train op trains {count(lost.batch_norms)} of Keras, whose updates are in "
+        "`layer.updates`, not in UPDATE_OPS, and nothing runs them",
+        related=lost.related(),
+        confidence=min(lost.confidence, Confidence.MEDIUM),
+    )

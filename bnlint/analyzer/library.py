@@ -195,6 +195,8 @@ class TensorFlow:
     # --- attributes and names --------------------------------------------------------------
 
     def attribute(self, receiver: Value, name: str) -> Value | None:
+        if name in ("updates", "get_updates_for"):
+            self.program.reads_layer_updates = True
         if isinstance(receiver, Symbol):
             if receiver.opaque and receiver.key:
                 return receiver.but(key=f"{receiver.key}.{name}", flag=None)

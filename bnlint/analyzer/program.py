@@ -570,6 +570,7 @@ class Program:
       loads_pretrained: variables come from a checkpoint, weights file or imported graph.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and kin: statistics may be copied.
+      reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
       complete: False when the interpreter gave up before the end.
     """
 
@@ -592,6 +593,7 @@ class Program:
     loads_pretrained: bool = False
     stops_gradients: bool = False
     assigns_variables: bool = False
+    reads_layer_updates: bool = False
     complete: bool = True
 
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:

@@ -80,7 +80,9 @@ def lost_updates(program: Program, cause: str) -> Iterator[Lost]:
 
 def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     """Nothing in the program runs the updates of `norm`, and `op` is the one that should."""
-    if not norm.has_update_ops or norm.graph != op.graph or norm.training.is_false:
+    if norm.graph != op.graph or norm.training.is_false:
+        return False
+    if not (norm.has_update_ops or _keeps_updates_in_layer(program, op, norm)):
         return False
     if _always_fed_false(program, op, norm):
         return False
@@ -92,6 +94,16 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     # A GAN's losses pass through both nets; each train op answers for the net it trains.
     owners = [trainer for trainer in trainers if _owns(trainer, norm)]
     return op in owners or not owners
+
+
+def _keeps_updates_in_layer(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
+    """A Keras layer in a TF1 graph, whose updates are in `layer.updates`, which nobody reads.
+
+    Checked on TF 1.15.5: tf.keras.layers.BatchNormalization adds nothing to UPDATE_OPS.
+    """
+    trains = norm.training.is_true or norm.training.is_tensor
+    in_session = any(op in run.train_ops for run in program.runs)
+    return norm.updates == "layer" and trains and in_session and not program.reads_layer_updates
 
 
 def _always_fed_false(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
@@ -112,6 +124,8 @@ def _cause(program: Program, op: TrainOp, norms: list[BatchNorm]) -> Lost:
     lost = tuple(norms)
     if op.api in TAKES_UPDATE_OPS and op.update_ops_argument in ("empty", "given"):
         return Lost(op, lost, "BN106")
+    if first.updates == "layer":
+        return Lost(op, lost, "BN101")
     if first.collection != UPDATE_OPS:
         return Lost(op, lost, "BN107")
     reads = [
