@@ -21,10 +21,17 @@ def _key(finding: Finding, texts: Mapping[str, str]) -> str:
 
 
 def write_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
-    """Writes every finding of `report`, with how often each occurs."""
+    """Writes every finding of `report`, with how often each occurs.
+
+    Raises:
+      ConfigError: the file cannot be written.
+    """
     counts = Counter(_key(finding, texts) for finding in report.findings)
     record = {"version": 1, "findings": dict(sorted(counts.items()))}
-    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+    try:
+        write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def apply_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:

@@ -129,22 +129,22 @@ def _fix(run: LintRun, config: Config, options: dict[str, Any]) -> LintRun:
     if options["diff"]:
         _show_diff(run, changed)
         return run
-    errors = list(run.report.errors)
-    for path, text in changed.items():
+    failed: list[FileError] = []
+    for path, text in list(changed.items()):
         try:
             write_atomically(path, text.encode(run.sources[path].encoding))
         except OSError as error:
-            errors.append(FileError(path, f"cannot be written: {error.strerror}"))
+            failed.append(FileError(path, f"cannot be written: {error.strerror}"))
+            del changed[path]
     if changed:
         click.echo(f"Fixed {len(changed)} file(s).", err=True)
-        sources = [
-            Source(item.path, item.module, changed.get(path, item.text), item.cells, item.encoding)
-            for path, item in run.sources.items()
-        ]
-        known = {error.path for error in run.report.errors}
-        kept = [error for error in errors if error.path not in known]
-        return lint(sources, config, [*run.report.errors, *kept][: len(errors)])
-    return run
+    sources = [
+        Source(item.path, item.module, changed.get(path, item.text), item.cells, item.encoding)
+        for path, item in run.sources.items()
+    ]
+    left = lint(sources, config) if changed else run
+    left.report.errors = list(dict.fromkeys([*left.report.errors, *run.report.errors, *failed]))
+    return left
 
 
 def _show_diff(run: LintRun, changed: dict[str, str]) -> None:
@@ -162,8 +162,15 @@ def _write(run: LintRun, options: dict[str, Any]) -> None:
     if options["output_file"]:
         buffer = io.StringIO()
         render(run.report, options["format_"], buffer, **arguments)
-        write_atomically(options["output_file"], buffer.getvalue().encode())
+        _save(options["output_file"], buffer.getvalue())
     else:
         # A diff is meant for `patch`: the report goes beside it.
         stream = sys.stderr if options["diff"] else sys.stdout
         render(run.report, options["format_"], stream, **arguments)
+
+
+def _save(path: str, text: str) -> None:
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
