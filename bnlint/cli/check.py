@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,15 +45,38 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--config", "config_file", help="A pyproject.toml (default: the nearest).")
 @click.option("--output-file", help="Write the report to this file.")
 @click.option("--stdin-filename", default="stdin.py", help="Name of the code read from '-'.")
+@click.option("--watch", is_flag=True, help="Lint again whenever a file changes.")
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
 def check(paths: tuple[str, ...], **options: Any) -> None:
     """Lint PATHS (default: the current folder; '-' reads stdin)."""
+    paths = paths or (".",)
+    if options["watch"]:
+        sys.exit(_watch(paths, options))
+    sys.exit(_checked(paths, options))
+
+
+def _checked(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     try:
-        code = _check(paths or (".",), options)
+        return _check(paths, options)
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
-        code = 2
-    sys.exit(code)
+        return 2
+
+
+def _watch(paths: tuple[str, ...], options: dict[str, Any]) -> int:
+    if "-" in paths or options["write_baseline"]:
+        raise click.UsageError("--watch goes with files and folders, not '-' or --write-baseline")
+    try:
+        from bnlint.cli.watch import watch_and_lint
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"--watch needs {error.name}: pip install 'bnlint[watch]'"
+        ) from error
+    missing = [path for path in paths if not os.path.exists(path)]
+    if missing:
+        raise click.UsageError(f"{missing[0]}: no such file or folder")
+    watch_and_lint(paths, lambda: _checked(paths, options))
+    return 0
 
 
 def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:

@@ -78,7 +78,7 @@ def test_an_installed_rule_is_run_listed_and_explained(site: Path, tmp_path: Pat
 
 
 def test_the_template_s_own_tests_pass(site: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", TEMPLATE / "tests"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", TEMPLATE / "tests"]
     environment = os.environ | {"PYTHONPATH": str(site)}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
