@@ -25,7 +25,7 @@ EFFECTS = frozenset(
 # Calling a class or its instance runs these methods.
 _BY_CLASS = frozenset("__init__ __call__ call build _build forward".split())
 
-# A function with one of these is the end of a program, not a helper of one.
+# What trains, evaluates or restores: the end of a program.
 ENDS = frozenset(
     "minimize apply_gradients create_train_op optimize_loss evaluate_once evaluation_loop "
     "evaluate_repeatedly simple_save convert_variables_to_constants restore".split()
@@ -173,20 +173,56 @@ class CallGraph:
                 yield Root(module, function, owner)
 
     def uncalled(self, called: set[int]) -> Iterator[Root]:
-        """Functions that train, evaluate or save by themselves and that no root led to.
+        """Functions that lead to a train op or an evaluation, and that no root led to: callers
+        before what they mention, since something calls them that could not be followed.
 
-        Something calls them that could not be followed. `called` may grow meanwhile.
+        `called` may grow meanwhile.
         """
-        for module, function, owner in self.functions:
-            if (
-                id(function) not in called
-                and function.reads & ENDS
-                and id(function) in self.reaching
-                and not function.name.startswith("__")
-                and ("." not in function.qualname or owner)
-                and not _is_test_case(module, owner)
-            ):
-                yield Root(module, function, owner)
+        ending = self._ending()
+        waiting = {
+            id(function): Root(module, function, owner)
+            for module, function, owner in self.functions
+            if id(function) in ending
+            and id(function) in self.reaching
+            and not function.name.startswith("__")
+            and ("." not in function.qualname or owner)
+            and not _is_test_case(module, owner)
+            and id(function) not in called
+        }
+        for root in self._callers_first(waiting):
+            if id(root.function) not in called:
+                yield root
+
+    def _ending(self) -> set[int]:
+        """Functions with one of ENDS, and two levels of their callers by names of few meanings."""
+        found = {id(function) for _, function, _ in self.functions if function.reads & ENDS}
+        for _ in range(2):
+            names = {
+                name
+                for name, functions in self.by_name.items()
+                if len(functions) <= 2 and any(id(item) in found for item in functions)
+            }
+            found |= {id(item) for _, item, _ in self.functions if item.reads & names}
+        return found
+
+    def _callers_first(self, roots: dict[int, Root]) -> list[Root]:
+        """`roots` by what mentions what: reversed postorder of a depth-first search."""
+        done: set[int] = set()
+        order: list[Root] = []
+        for start in roots.values():
+            stack = [(start, False)]
+            while stack:
+                root, left = stack.pop()
+                assert root.function is not None
+                if left:
+                    order.append(root)
+                elif id(root.function) not in done:
+                    done.add(id(root.function))
+                    stack.append((root, True))
+                    for name in sorted(root.function.reads & self.by_name.keys()):
+                        mentioned = (roots.get(id(item)) for item in self.by_name[name])
+                        stack.extend((item, False) for item in mentioned if item is not None)
+        return order[::-1]
 
     def _mentioned(self) -> dict[str, int]:
         """How many functions and top levels mention each name."""
