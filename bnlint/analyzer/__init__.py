@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
 _FRAMEWORK = re.compile(r"tensorflow|tf_slim|keras|bnlint\.slim")
+_IMPORTS = re.compile(r"^[ \t]*(?:from|import)[ \t].*", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 
 
 class SourceText(Protocol):
@@ -91,7 +93,7 @@ def analyze(
 
 
 def _worth_parsing(sources: Sequence[SourceText], facts: list[ModuleFacts]) -> Iterator[SourceText]:
-    """Files that mention a framework, then files that those import, and so on.
+    """Files that mention a framework, then files that those import or that import those.
 
     `facts` grows while the caller parses what it is given; nothing else is ever parsed.
     """
@@ -104,10 +106,21 @@ def _worth_parsing(sources: Sequence[SourceText], facts: list[ModuleFacts]) -> I
     done = 0
     while done < len(facts):
         imported = set().union(*(_imported_names(item) for item in facts[done:]))
+        parsed = {item.module.rsplit(".", 1)[-1] for item in facts[done:]}
         done = len(facts)
-        chosen = [item for item in waiting if item.module.rsplit(".", 1)[-1] in imported]
+        chosen = [
+            item
+            for item in waiting
+            if item.module.rsplit(".", 1)[-1] in imported
+            or not parsed.isdisjoint(_imported_words(item.text))
+        ]
         waiting = [item for item in waiting if item not in chosen]
         yield from chosen
+
+
+def _imported_words(text: str) -> set[str]:
+    """Words of the import statements in a text, found without parsing it."""
+    return {word for line in _IMPORTS.findall(text) for word in _WORD.findall(line)}
 
 
 def _imported_names(facts: ModuleFacts) -> set[str]:

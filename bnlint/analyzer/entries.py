@@ -11,7 +11,8 @@ from bnlint.analyzer.project import Module, Project
 # Without one of these words nearby there is nothing that any rule could say.
 TRIGGERS = frozenset(
     "batch_norm batch_normalization BatchNormalization BatchNorm batchnorm "
-    "SyncBatchNormalization applications".split()
+    # A module imported by name may hold a network.
+    "SyncBatchNormalization applications import_module load_source load_module".split()
 )
 # A network alone is neither right nor wrong: something must train, evaluate or save it.
 EFFECTS = frozenset(
@@ -80,12 +81,24 @@ def _imported_modules(project: Project, module: Module) -> Iterator[Module]:
         yield from (target for target in targets if target is not None)
 
 
+def _with_imports(project: Project, relevant: set[int]) -> Iterator[Module]:
+    """The relevant modules and what they import, in the project's order."""
+    found: set[int] = set()
+    todo = [module for module in project.modules if id(module) in relevant]
+    while todo:
+        module = todo.pop()
+        if id(module) not in found:
+            found.add(id(module))
+            todo.extend(_imported_modules(project, module))
+    return (module for module in project.modules if id(module) in found)
+
+
 class CallGraph:
     """Which functions may reach which words, by name (an over-approximation)."""
 
     def __init__(self, project: Project) -> None:
         self.relevant = relevant_modules(project)
-        self.modules = [item for item in project.modules if id(item) in self.relevant]
+        self.modules = list(_with_imports(project, self.relevant))
         self.functions: list[tuple[Module, ir.FunctionDef, str]] = [
             (module, function, owner)
             for module in self.modules
@@ -97,8 +110,13 @@ class CallGraph:
             if function.name in _BY_CLASS and owner:
                 self.by_name.setdefault(owner.rsplit(".", 1)[-1], []).append(function)
         self._add_registries()
+        self.owners: dict[int, tuple[int, str]] = {
+            id(function): (id(module), owner) for module, function, owner in self.functions if owner
+        }
         self.reaching = self._reach(TRIGGERS)
         self.acting = self._reach(EFFECTS)
+        # Methods share what `self` holds: one builds the network, another trains it.
+        self.building = {self.owners[number] for number in self.reaching if number in self.owners}
 
     def _add_registries(self) -> None:
         """Globals that hold functions or classes: whoever reads `NETS` may call what is in it.
@@ -107,7 +125,8 @@ class CallGraph:
         """
         held: dict[str, set[str]] = {}
         for module in self.modules:
-            for statement in module.facts.body:
+            bodies = [module.facts.body, *(cls.body for cls in module.facts.classes.values())]
+            for statement in (item for body in bodies for item in body):
                 if isinstance(statement, ir.Assign):
                     names = _contents(statement.value)
                     for target in statement.targets:
@@ -147,6 +166,10 @@ class CallGraph:
                 todo.extend(mentions.get(name, ()))
         return reached
 
+    def _may_build(self, function: ir.FunctionDef) -> bool:
+        """It, or another method of its class, may build a batch norm."""
+        return id(function) in self.reaching or self.owners.get(id(function)) in self.building
+
     def interesting(self, reads: frozenset[str]) -> bool:
         """Code that mentions these names may build a batch norm and do something with it."""
         return self._may(reads, TRIGGERS, self.reaching) and self._may(reads, EFFECTS, self.acting)
@@ -164,12 +187,18 @@ class CallGraph:
         """Scripts first, then functions that no other code of the project mentions."""
         mentioned = self._mentioned()
         for module in self.modules:
+            if id(module) not in self.relevant:
+                continue
             if _is_script(module) and (
                 self.interesting(module.facts.reads) or _may_log_logits(module.facts.reads)
             ):
                 yield Root(module, None, "")
         for module, function, owner in self.functions:
-            if self._is_root(function, owner, mentioned) and not _is_test_case(module, owner):
+            if (
+                id(module) in self.relevant
+                and self._is_root(function, owner, mentioned)
+                and not _is_test_case(module, owner)
+            ):
                 yield Root(module, function, owner)
 
     def uncalled(self, called: set[int]) -> Iterator[Root]:
@@ -183,7 +212,8 @@ class CallGraph:
             id(function): Root(module, function, owner)
             for module, function, owner in self.functions
             if id(function) in ending
-            and id(function) in self.reaching
+            and id(module) in self.relevant
+            and self._may_build(function)
             and not function.name.startswith("__")
             and ("." not in function.qualname or owner)
             and not _is_test_case(module, owner)
@@ -245,7 +275,7 @@ class CallGraph:
             return False
         if _may_log_logits(function.reads):
             return True
-        return id(function) in self.reaching and id(function) in self.acting
+        return self._may_build(function) and id(function) in self.acting
 
 
 def _contents(value: ir.Expr) -> set[str]:
