@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from bnlint.rules import _clean
+
 from bnlint.analyzer.program import Program
 from bnlint.analyzer.questions import count, lost_updates
 from bnlint.findings import Edit, Finding, Fix, Related, Severity
@@ -101,173 +103,15 @@ with tf.Session() as sess:
         ),
     ),
     good=(
-        example(
-            "control_dependencies around minimize",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "placeholder flag, control_dependencies",
-            """
-import tensorflow.compat.v1 as tf
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-training = tf.placeholder(tf.bool)
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
-loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
-optimizer = tf.train.AdamOptimizer(1e-3)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = optimizer.minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op, {training: True})
-""",
-        ),
-        example(
-            "grouped, and the group is run",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-step_op = tf.group(train_op, *update_ops)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(step_op)
-""",
-        ),
-        example(
-            "fetched together",
-            """
-import tensorflow.compat.v1 as tf
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-training = tf.placeholder(tf.bool)
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
-loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
-optimizer = tf.train.AdamOptimizer(1e-3)
-train_op = optimizer.minimize(loss)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run([train_op, update_ops], {training: True})
-""",
-        ),
-        example(
-            "updates run in a call of their own",
-            """
-import tensorflow.compat.v1 as tf
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-training = tf.placeholder(tf.bool)
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
-loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
-optimizer = tf.train.AdamOptimizer(1e-3)
-train_op = optimizer.minimize(loss)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op, {training: True})
-        sess.run(update_ops, {training: True})
-""",
-        ),
-        example(
-            "create_train_op by default",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
-slim.learning.train(train_op, '/tmp/logs')
-""",
-        ),
-        example(
-            "contrib.training's create_train_op",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.contrib.training.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "collected after the train op, tied to a tensor that is run",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-from tensorflow.python.ops import control_flow_ops
-tied = control_flow_ops.with_dependencies([train_op, tf.group(*update_ops)], loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(tied)
-""",
-        ),
-        example(
-            "an average over the variables made after the step, all grouped",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-ema = tf.train.ExponentialMovingAverage(0.999)
-with tf.control_dependencies([train_op]):
-    train_op = ema.apply(tf.trainable_variables())
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
+        _clean.CONTROL_DEPENDENCIES,
+        _clean.SWITCHED_BY_PLACEHOLDER,
+        _clean.GROUPED,
+        _clean.FETCHED_TOGETHER,
+        _clean.RUN_ON_THEIR_OWN,
+        _clean.CREATE_TRAIN_OP,
+        _clean.CONTRIB_TRAINING,
+        _clean.TIED_TO_WHAT_IS_RUN,
+        _clean.AVERAGED_AND_GROUPED,
     ),
 )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from bnlint.rules import _clean
+
 from bnlint.analyzer.program import Program
 from bnlint.analyzer.questions import count, lost_updates
 from bnlint.findings import Finding, Severity
@@ -70,37 +72,8 @@ with tf.Session() as sess:
         ),
     ),
     good=(
-        example(
-            "create_train_op by default",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
-slim.learning.train(train_op, '/tmp/logs')
-""",
-        ),
-        example(
-            "contrib.training's create_train_op",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.contrib.training.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
+        _clean.CREATE_TRAIN_OP,
+        _clean.CONTRIB_TRAINING,
         example(
             "updates passed explicitly",
             """

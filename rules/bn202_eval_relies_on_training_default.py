@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from bnlint.rules import _clean
+
 from bnlint.analyzer.program import Program
 from bnlint.analyzer.questions import evaluated_in_training_mode
 from bnlint.findings import Confidence, Finding, Related, Severity
@@ -47,132 +49,13 @@ slim.evaluation.evaluate_once('', 'model.ckpt', 'logs', num_evals=10, eval_op=up
         ),
     ),
     good=(
-        example(
-            "evaluation with is_training=False",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                             normalizer_params={'is_training': is_training})
-    return slim.fully_connected(x, 10, activation_fn=None)
-
-x = tf.placeholder(tf.float32, [None, 64])
-scores = net(x, is_training=False)
-with tf.Session() as sess:
-    tf.train.Saver().restore(sess, 'model.ckpt')
-    print(sess.run(scores))
-""",
-        ),
-        example(
-            "one network, switched by a placeholder that is fed",
-            """
-import tensorflow as tf
-
-training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, {training: True})
-    print(sess.run(loss, {training: False}))
-""",
-        ),
-        example(
-            "second network shares the variables and runs in inference mode",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training, reuse=None):
-    with tf.variable_scope('net', reuse=reuse):
-        x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm, scope='fc1',
-                                 normalizer_params={'is_training': is_training})
-        return slim.fully_connected(x, 10, activation_fn=None, scope='fc2')
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-scores = net(x, False, reuse=True)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for _ in range(40):
-        sess.run(train_op)
-    print(sess.run(scores))
-""",
-        ),
-        example(
-            "training accuracy on the training network",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for _ in range(40):
-        sess.run(train_op)
-    print(sess.run(scores))
-""",
-        ),
-        example(
-            "a training script that resumes from its checkpoint",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-x = tf.placeholder(tf.float32, [None, 64])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
-loss = tf.reduce_mean(slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    tf.train.Saver().restore(sess, tf.train.latest_checkpoint('logs'))
-    for _ in range(40):
-        sess.run([train_op, loss])
-""",
-        ),
-        example(
-            "estimator passes the mode",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def model_fn(features, labels, mode):
-    training = mode == tf.estimator.ModeKeys.TRAIN
-    with slim.arg_scope([slim.batch_norm], is_training=training):
-        h = slim.fully_connected(features['x'], 32, normalizer_fn=slim.batch_norm)
-    scores = slim.fully_connected(h, 1, activation_fn=None)
-    if mode == tf.estimator.ModeKeys.PREDICT:
-        return tf.estimator.EstimatorSpec(mode, predictions=scores)
-    loss = tf.losses.mean_squared_error(labels, scores)
-    train_op = None
-    if training:
-        train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-    return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
-
-tf.estimator.Estimator(model_fn)
-""",
-        ),
-        example(
-            "PyTorch evaluation",
-            """
-import torch
-from torch import nn
-
-model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32))
-model.load_state_dict(torch.load('model.pt'))
-model.train(True)
-print(model(torch.zeros(8, 64)))
-""",
-        ),
+        _clean.EVALUATED_WITH_FALSE,
+        _clean.PLACEHOLDER_FED,
+        _clean.SHARED_VARIABLES,
+        _clean.TRAINING_ACCURACY,
+        _clean.RESUMED,
+        _clean.ESTIMATOR_MODE,
+        _clean.PYTORCH_EVALUATION,
     ),
 )
 
