@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from bnlint.analyzer.files import write_atomically
@@ -13,11 +15,16 @@ from bnlint.findings import Finding, Report
 from bnlint.reporting.machine import fingerprint
 
 
-def _key(finding: Finding, texts: Mapping[str, str]) -> str:
-    """The finding's fingerprint over its line's text, so that shifted lines stay known."""
+def _key(finding: Finding, texts: Mapping[str, str], root: str) -> str:
+    """The finding's fingerprint over its line's text, so that shifted lines stay known.
+
+    Its path counts from the baseline's folder, however the run was told where to look.
+    """
     lines = texts.get(finding.location.path, "").splitlines()
     number = finding.location.line
-    return fingerprint(finding, lines[number - 1] if 0 < number <= len(lines) else "")
+    relative = os.path.relpath(finding.location.path, root).replace(os.sep, "/")
+    known = replace(finding, location=replace(finding.location, path=relative))
+    return fingerprint(known, lines[number - 1] if 0 < number <= len(lines) else "")
 
 
 def write_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
@@ -26,7 +33,8 @@ def write_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
     Raises:
       ConfigError: the file cannot be written.
     """
-    counts = Counter(_key(finding, texts) for finding in report.findings)
+    root = os.path.dirname(path) or "."
+    counts = Counter(_key(finding, texts, root) for finding in report.findings)
     record = {"version": 1, "findings": dict(sorted(counts.items()))}
     try:
         write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
@@ -47,7 +55,7 @@ def apply_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
         raise ConfigError(f"{path}: not a bnlint baseline ({error})") from error
     kept = []
     for finding in report.findings:
-        key = _key(finding, texts)
+        key = _key(finding, texts, os.path.dirname(path) or ".")
         if left[key] > 0:
             left[key] -= 1
             report.suppressed += 1

@@ -15,6 +15,7 @@ import click
 from bnlint.analyzer.files import write_atomically
 from bnlint.analyzer.sources import Source, source_from_bytes
 from bnlint.cli.baseline import apply_baseline, write_baseline
+from bnlint.cli.completion import complete_rule
 from bnlint.cli.lint import LintRun, collect, lint
 from bnlint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.findings import Confidence, FileError
@@ -28,10 +29,16 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 
 
 @click.command()
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, type=click.Path(allow_dash=True))
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="Output.")
-@click.option("--select", help="Codes, prefixes or names to report, separated by commas.")
-@click.option("--ignore", help="Codes, prefixes or names to leave out.")
+@click.option(
+    "--select",
+    shell_complete=complete_rule,
+    help="Codes, prefixes or names to report, separated by commas.",
+)
+@click.option(
+    "--ignore", shell_complete=complete_rule, help="Codes, prefixes or names to leave out."
+)
 @click.option("--exclude", multiple=True, help="Pattern (gitignore syntax) to leave out.")
 @click.option("--confidence", type=click.Choice(["low", "medium", "high"]),
               help="Least confidence to report (default: medium).")  # fmt: skip

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import CompletionItem
 
 import bnlint
 
@@ -18,6 +19,8 @@ _LAZY = {
     "inspect": "bnlint.cli.inspect:inspect",
     "predictions": "bnlint.cli.predictions:predictions",
     "run": "bnlint.cli.run:run",
+    "init": "bnlint.cli.init:init",
+    "completion": "bnlint.cli.completion:completion",
     "lsp": "bnlint.cli.lsp:lsp",
 }
 _HELP = {
@@ -27,6 +30,8 @@ _HELP = {
     "inspect": "Inspect a graph, checkpoint or model.",
     "predictions": "Look for collapsed classes in predictions.",
     "run": "Run a training script with the inspector attached.",
+    "init": "Write settings to pyproject.toml, and a pre-commit hook.",
+    "completion": "Print a shell's completion script.",
     "lsp": "Run the language server, for editors.",
 }
 # Commands that need an extra other than `runtime`.
@@ -59,6 +64,21 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_HELP.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, else what may follow `check`, which need not be written."""
+        commands = [
+            CompletionItem(name, help=text)
+            for name, text in _HELP.items()
+            if name.startswith(incomplete)
+        ]
+        check = self.get_command(ctx, "check")
+        assert check is not None
+        if incomplete.startswith("-"):
+            own = super().shell_complete(ctx, incomplete)
+            return own + check.shell_complete(click.Context(check, ctx), incomplete)
+        # Shells replace the list by files where one item asks for them.
+        return commands or [CompletionItem(incomplete, type="file")]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = ("--help", "-h", "--version")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
+from bnlint.cli.completion import complete_rule
 from bnlint.rule import Example, Rule, all_rules
 
 
@@ -37,7 +38,7 @@ def rules(format_: str) -> None:
 
 
 @click.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=complete_rule)
 def explain(rule: str) -> None:
     """Explain RULE (a code such as BN101, or a name)."""
     for known in all_rules().values():

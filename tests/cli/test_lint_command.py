@@ -171,3 +171,13 @@ def test_the_linter_never_imports_tensorflow_or_numpy() -> None:
         "bad = {'tensorflow', 'numpy', 'keras'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_baseline_knows_a_file_by_any_way_to_it(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baseline = broken.parent / "known.json"
+    assert bnlint(broken, "--baseline", baseline, "--write-baseline").exit_code == 0
+    monkeypatch.chdir(broken.parent)
+    for path in (".", "train.py", "./train.py", broken.parent):
+        assert bnlint(path, "--baseline", "known.json").exit_code == 0

@@ -1,0 +1,41 @@
+"""`bnlint completion`: shell completion, as click makes it."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL.
+
+    \b
+    bash: echo 'eval "$(bnlint completion bash)"' >> ~/.bashrc
+    zsh:  echo 'eval "$(bnlint completion zsh)"' >> ~/.zshrc
+    fish: bnlint completion fish > ~/.config/fish/completions/bnlint.fish
+    """
+    from bnlint.cli.main import cli
+
+    made = get_completion_class(shell)
+    assert made is not None, shell
+    click.echo(made(cli, {}, "bnlint", "_BNLINT_COMPLETE").source())
+
+
+def complete_rule(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Codes and names of rules; of a list with commas, its last item."""
+    from bnlint.rule import all_rules
+
+    before, comma, last = incomplete.rpartition(",")
+    items = []
+    for rule in all_rules().values():
+        if rule.code.startswith(last.upper()):
+            items.append(CompletionItem(before + comma + rule.code, help=rule.summary))
+        elif last and rule.name.startswith(last):
+            items.append(CompletionItem(before + comma + rule.name, help=rule.summary))
+    return items
