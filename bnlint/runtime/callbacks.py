@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bnlint.findings import Finding
 from bnlint.runtime.graph_report import GraphReport
+from bnlint.runtime.model import batch_norm_layers
 from bnlint.runtime.monitor import (
     OverheadBudget,
     Schedule,
@@ -17,6 +19,7 @@ from bnlint.runtime.monitor import (
     WatchedLayer,
     spread,
     warn,
+    warn_failure,
 )
 
 
@@ -32,7 +35,8 @@ def keras_callback(
     At the start it inspects the model (`bnlint.inspect_model`). Then it reads the moving statistics
     of up to 16 batch-norm layers now and then: NaN, negative variances, statistics that never
     move, and, at the end, statistics that did not catch up with the batches. Its attributes
-    `report` (a GraphReport) and `findings` (a list of Finding) can be read at any time.
+    `report` (a GraphReport) and `findings` (a list of Finding) can be read at any time. Should
+    the inspection itself fail, training goes on, and `failure` holds the exception.
 
     Args:
       model: the model that will be fitted; it decides between Keras 3 and tf-keras.
@@ -81,6 +85,7 @@ class _BatchNormWatcher:
         self._schedule: Schedule | None = None
         self._step = 0
         self._last_batch = -1
+        self.failure: Exception | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Inspect the model, if it is built already."""
@@ -107,21 +112,36 @@ class _BatchNormWatcher:
             self._read()
             self._tell(self.watch.conclude())
 
-    def _start(self) -> None:
-        if self.report is None:
-            from bnlint.runtime.inspect import inspect_model
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the user's training must not die of our inspection
+            self.failure = error
+            self.watch = self._schedule = None
+            self.report = self.report or GraphReport()
+            warn_failure(error)
 
-            self.report = inspect_model(self.model)
-            self._tell(self.report.findings)
-        if self._overhead > 0:
-            self._start_watching()
+    def _start(self) -> None:
+        found: list[Finding] = []
+        with self._guard():
+            if self.report is None:
+                from bnlint.runtime.inspect import inspect_model
+
+                self.report = inspect_model(self.model, path=self.model.name)
+                # Training goes on: whether it is long enough shows at its end.
+                found = [one for one in self.report.findings if one.code != "BN303"]
+                self.report.findings = found
+            if self._overhead > 0:
+                self._start_watching()
+        self._tell(found)
 
     def _start_watching(self) -> None:
-        found = {layer.name: layer for layer in batch_norm_layers(self.model)}
+        found = _named(batch_norm_layers(self.model))
         self._layers = {name: found[name] for name in spread(list(found))}
         if not self._layers:
             return
-        watched = [_watched(layer) for layer in self._layers.values()]
+        watched = [_watched(name, layer) for name, layer in self._layers.items()]
         self.watch = StatisticsWatch(watched, self.model.name, "BN209")
         self._budget = OverheadBudget(self._overhead)
         self._schedule = Schedule(self._budget)
@@ -129,11 +149,9 @@ class _BatchNormWatcher:
 
     def _read(self) -> None:
         assert self._budget is not None and self.watch is not None
-        with self._budget.charge():
-            values = {
-                name: Statistics(layer.moving_mean.numpy(), layer.moving_variance.numpy())
-                for name, layer in self._layers.items()
-            }
+        found: list[Finding] = []
+        with self._guard(), self._budget.charge():
+            values = {name: _statistics(layer) for name, layer in self._layers.items()}
             found = self.watch.observe(self._step, values)
         self._tell(found)
 
@@ -145,17 +163,32 @@ class _BatchNormWatcher:
             self.model.stop_training = True
 
 
-def batch_norm_layers(model: Any) -> list[Any]:
-    """Built batch-norm layers of a model and the models in it, in layer order."""
-    names = ("moving_mean", "moving_variance", "momentum")
-    return [
-        layer
-        for layer in model._flatten_layers()
-        if all(getattr(layer, name, None) is not None for name in names)
-    ]
+def _named(layers: list[Any]) -> dict[str, Any]:
+    """Built layers by name. Layers of nested models may share one: they get a number."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        if getattr(layer, "moving_mean", None) is None:
+            continue
+        name, number = layer.name, 2
+        while name in found:
+            name, number = f"{layer.name}#{number}", number + 1
+        found[name] = layer
+    return found
 
 
-def _watched(layer: Any) -> WatchedLayer:
+def _watched(name: str, layer: Any) -> WatchedLayer:
     renorm = getattr(layer, "renorm", False)  # tf-keras: its updates are no plain average
     decay = None if renorm else float(layer.momentum)
-    return WatchedLayer(layer.name, decay, moves=bool(layer.trainable))
+    return WatchedLayer(name, decay, moves=bool(layer.trainable))
+
+
+def _statistics(layer: Any) -> Statistics:
+    import numpy as np
+
+    trained = (getattr(layer, name, None) for name in ("gamma", "beta"))
+    affine = [variable.numpy() for variable in trained if variable is not None]
+    return Statistics(
+        layer.moving_mean.numpy(),
+        layer.moving_variance.numpy(),
+        np.concatenate(affine) if affine else None,
+    )

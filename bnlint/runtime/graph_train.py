@@ -10,7 +10,7 @@ from bnlint.runtime.graph import Graph
 
 # ApplyAdam, ResourceApplyMomentum, ResourceSparseApplyAdagrad, SparseApplyFtrl, ...: the
 # optimizer kernels of TensorFlow's `training_ops`.
-_OPTIMIZER_OP = re.compile(
+OPTIMIZER_OP = re.compile(
     r"(Resource)?(Sparse)?Apply(GradientDescent|ProximalGradientDescent|Adadelta|Adagrad\w*"
     r"|ProximalAdagrad|Ftrl\w*|Momentum|KerasMomentum|Adam\w*|RMSProp|CenteredRMSProp"
     r"|AddSign|PowerSign)(V2)?"
@@ -23,7 +23,7 @@ def find_train_ops(graph: Graph) -> list[int]:
     `minimize` and `apply_gradients` group their kernels under one op; what users group,
     count or average on top of it is followed, so the op found is the one a program fetches.
     """
-    queue = [number for number, node in enumerate(graph.nodes) if _OPTIMIZER_OP.fullmatch(node.op)]
+    queue = [number for number, node in enumerate(graph.nodes) if OPTIMIZER_OP.fullmatch(node.op)]
     seen, tops = set(queue), []
     while queue:
         number = queue.pop()

@@ -14,16 +14,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bnlint.findings import Confidence, Finding, Location
+from bnlint.findings import Confidence, Finding, Location, Related
 from bnlint.rule import all_rules
+from bnlint.rules.bn303_decay_too_slow import INITIAL_SHARE, SMOKE_TEST
 
 if TYPE_CHECKING:
     import numpy as np
 
 PATIENCE = 10
-"""Training steps without any change, bit for bit, after which statistics count as never updated."""
+"""Training steps at the initial values, bit for bit, after which nothing seems to update them."""
 
 PAIRS_KEPT = 8
+_PAIRS_NEEDED = 3
 MAX_LAYERS = 16
 
 
@@ -55,10 +57,16 @@ class WatchedLayer:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and variance per channel: float arrays of shape (channels,)."""
+    """Mean and variance per channel: float arrays of shape (channels,).
+
+    Attributes:
+      affine: gamma and beta, whichever the layer has, as one vector; None where it has neither,
+        or they are not watched.
+    """
 
     mean: np.ndarray
     variance: np.ndarray
+    affine: np.ndarray | None = None
 
     def equals(self, other: Statistics) -> bool:
         """Bit for bit."""
@@ -161,19 +169,19 @@ class StatisticsWatch:
 
         Two calls for successive steps give the batch statistics of the second.
         """
-        found: list[Finding] = []
+        problems: list[_Problem] = []
         for name, now in values.items():
             before = self.latest.get(name)
             first_step, first = self._first.setdefault(name, (step, now))
             layer = self.layers[name]
-            found += self._broken(name, now)
-            if layer.moves and step - first_step >= PATIENCE and now.equals(first):
-                found += self._still(name, step - first_step)
+            problems += _broken(name, now)
+            if layer.moves and step - first_step >= PATIENCE and _never_updated(first, now):
+                problems.append(self._still(name, step - first_step, now))
             elif before is not None and step == self._latest_step + 1:
                 self._add_pair(layer, before, now)
         self.latest.update(values)
         self._latest_step = step
-        return found
+        return self._findings(problems)
 
     def _add_pair(self, layer: WatchedLayer, before: Statistics, now: Statistics) -> None:
         if layer.decay is None or not 0 < layer.decay < 1 or now.equals(before):
@@ -193,25 +201,22 @@ class StatisticsWatch:
 
     def conclude(self) -> list[Finding]:
         """What there is to say at the end: statistics that did not catch up with the batches."""
-        found: list[Finding] = []
+        problems: list[_Problem] = []
         for name, moving in self.latest.items():
             first_step, first = self._first[name]
             layer = self.layers[name]
             steps = self._latest_step - first_step
             if layer.decay is None or not layer.moves or steps < 1 or moving.equals(first):
                 continue
-            left = layer.decay**steps
-            if first.initial and left > 0.1:
-                message = (
-                    f"after {steps} steps with decay {layer.decay:g} the moving statistics still"
-                    f" hold {left:.0%} of their initial values"
-                )
-                found += self._tell("BN303", name, message)
-            elif len(self._pairs.get(name, ())) >= 3:
-                found += self._far(name, moving)
-        return found
+            if ("BN502", name) in self._told:
+                continue
+            if first.initial and layer.decay**steps > INITIAL_SHARE:
+                problems += _too_short(layer, steps)
+            elif len(self._pairs.get(name, ())) >= _PAIRS_NEEDED:
+                problems += self._far(name, moving)
+        return self._findings(problems)
 
-    def _far(self, name: str, moving: Statistics) -> list[Finding]:
+    def _far(self, name: str, moving: Statistics) -> list[_Problem]:
         batch = self.batch(name)
         assert batch is not None
         shift, ratio = distance(moving, batch)
@@ -222,32 +227,75 @@ class StatisticsWatch:
             f" {shift:.1f} standard deviations, variances by a factor of {ratio:.1f} (medians"
             " over the channels)"
         )
-        return self._tell("BN503", name, message, Confidence.MEDIUM)
+        return [_Problem("BN503", name, message, Confidence.MEDIUM)]
 
-    def _broken(self, name: str, now: Statistics) -> list[Finding]:
-        import numpy as np
-
-        if not (np.isfinite(now.mean).all() and np.isfinite(now.variance).all()):
-            return self._tell("BN502", name, "moving statistics hold NaN or infinity")
-        if (now.variance < 0).any():
-            return self._tell("BN502", name, "a moving variance is negative")
-        return []
-
-    def _still(self, name: str, steps: int) -> list[Finding]:
+    def _still(self, name: str, steps: int, now: Statistics) -> _Problem:
         message = (
-            f"moving statistics did not change at all in {steps} training steps: their updates"
-            " are not run"
+            f"moving statistics are still at their initial 0 and 1 after {steps} training steps:"
+            " nothing updates them"
         )
-        return self._tell(self._still_code, name, message)
+        confidence = Confidence.MEDIUM if now.affine is None else Confidence.HIGH
+        return _Problem(self._still_code, name, message, confidence)
 
-    def _tell(
-        self, code: str, name: str, message: str, confidence: Confidence = Confidence.HIGH
-    ) -> list[Finding]:
-        if (code, name) in self._told:
-            return []
-        self._told.add((code, name))
-        place = Location(self._path, node=name)
-        return [all_rules()[code].finding(place, message, confidence=confidence)]
+    def _findings(self, problems: list[_Problem]) -> list[Finding]:
+        """One finding per rule, about every layer that it has not been told of before."""
+        fresh = [one for one in problems if (one.code, one.layer) not in self._told]
+        self._told.update((one.code, one.layer) for one in fresh)
+        found = []
+        for code in dict.fromkeys(one.code for one in fresh):
+            first, *more = [one for one in fresh if one.code == code]
+            message = first.message + (f" (and {len(more)} more batch norms)" if more else "")
+            related = [
+                Related(Location(self._path, node=one.layer), "also this batch norm")
+                for one in more
+            ]
+            place = Location(self._path, node=first.layer)
+            rule = all_rules()[code]
+            found.append(rule.finding(place, message, related=related, confidence=first.confidence))
+        return found
+
+
+@dataclass(frozen=True)
+class _Problem:
+    code: str
+    layer: str
+    message: str
+    confidence: Confidence = Confidence.HIGH
+
+
+def _broken(name: str, now: Statistics) -> list[_Problem]:
+    import numpy as np
+
+    if not (np.isfinite(now.mean).all() and np.isfinite(now.variance).all()):
+        return [_Problem("BN502", name, "moving statistics hold NaN or infinity")]
+    if (now.variance < 0).any():
+        return [_Problem("BN502", name, "a moving variance is negative")]
+    return []
+
+
+def _too_short(layer: WatchedLayer, steps: int) -> list[_Problem]:
+    if layer.decay is None or steps < SMOKE_TEST:
+        return []
+    message = (
+        f"after {steps} steps with decay {layer.decay:g} the moving statistics still"
+        f" hold {layer.decay**steps:.0%} of their initial values"
+    )
+    return [_Problem("BN303", layer.name, message, Confidence.MEDIUM)]
+
+
+def _never_updated(first: Statistics, now: Statistics) -> bool:
+    """Whether a layer that is trained never had its statistics updated.
+
+    Pretrained statistics may be kept on purpose, and a layer whose gamma and beta don't move
+    takes no part in this training: neither is a mistake.
+    """
+    import numpy as np
+
+    if not (first.initial and now.equals(first)):
+        return False
+    return (
+        first.affine is None or now.affine is None or not np.array_equal(first.affine, now.affine)
+    )
 
 
 class Schedule:
@@ -264,6 +312,12 @@ class Schedule:
             return True
         self._second_of_pair = self._budget.allows()
         return self._second_of_pair
+
+
+def warn_failure(error: Exception) -> None:
+    """Training goes on when watching it fails; this says that it is no longer watched."""
+    text = f"bnlint stopped watching the training: {type(error).__name__}: {error}"
+    warnings.warn(text, BatchNormWarning, stacklevel=3)
 
 
 def spread(names: list[str], limit: int = MAX_LAYERS) -> list[str]:

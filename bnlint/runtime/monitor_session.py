@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bnlint.findings import Finding
+from bnlint.findings import Finding, sorted_findings
 from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
+from bnlint.runtime.graph_train import OPTIMIZER_OP
 from bnlint.runtime.monitor import (
     OverheadBudget,
     Schedule,
@@ -15,10 +17,11 @@ from bnlint.runtime.monitor import (
     StatisticsWatch,
     WatchedLayer,
     spread,
+    warn_failure,
 )
 
-_APPLY_PREFIXES = ("Apply", "ResourceApply", "SparseApply", "ResourceSparseApply")
 _MAX_FETCH_SETS = 64
+_MAX_INSPECTIONS = 8
 
 
 def fetched_operations(fetches: Any, graph: Any) -> list[Any]:
@@ -38,22 +41,20 @@ def _element(item: Any, graph: Any) -> Any:
         return None
 
 
-def runs_optimizer(operations: Iterable[Any]) -> bool:
-    """Whether running `operations` runs an optimizer op (`Apply*`, `ResourceApply*`, ...).
+def reached(operations: Iterable[Any]) -> set[Any]:
+    """Everything that running `operations` runs: back over data and control edges.
 
-    Goes back over data and control edges; linear in the edges it meets.
+    Linear in the edges. Bodies of functions are not entered.
     """
     queue = list(operations)
     seen = set(queue)
     while queue:
         op = queue.pop()
-        if op.type.startswith(_APPLY_PREFIXES):
-            return True
         for source in [tensor.op for tensor in op.inputs] + list(op.control_inputs):
             if source not in seen:
                 seen.add(source)
                 queue.append(source)
-    return False
+    return seen
 
 
 @dataclass
@@ -66,13 +67,21 @@ class _Reader:
 
 
 class SessionMonitor:
-    """Inspects a graph at the first run of a train op, then watches its moving statistics.
+    """Inspects a graph at the first run of each train op, then watches its moving statistics.
+
+    A failure of the inspector itself never stops the training: see `failure`.
 
     Args:
+      on_finding: called with every new finding.
       train_op: the train op, or None: any fetch that runs an optimizer op.
       path: what findings call the graph.
-      on_finding: called with every new finding.
       overhead: largest share of the training time to spend on watching; 0 never watches.
+
+    Attributes:
+      report: the inspections of up to 8 train ops in one; None before the first training step.
+      watch: the statistics' watch; None where there is nothing to watch.
+      findings: every finding so far.
+      failure: what the inspector died of; None as a rule.
     """
 
     def __init__(
@@ -85,11 +94,13 @@ class SessionMonitor:
         self.report: GraphReport | None = None
         self.watch: StatisticsWatch | None = None
         self.findings: list[Finding] = []
+        self.failure: Exception | None = None
         self._train_op = train_op
         self._path = path
         self._overhead = overhead
         self._on_finding = on_finding
         self._training_fetches: dict[frozenset[str], bool] = {}
+        self._inspected: list[set[Any]] = []
         self._graph: Any = None
         self._readers: list[_Reader] = []
         self._schedule: Schedule | None = None
@@ -99,64 +110,90 @@ class SessionMonitor:
     def before_run(self, graph: Any, fetches: Any, feeds: Any, session: Any = None) -> bool:
         """Call before every run. Returns whether the run is a training step.
 
-        At the first training step the graph is inspected and, with a `session`, the statistics
-        are read for the first time.
+        At the first step of each train op the graph is inspected. At the very first, with a
+        `session`, the statistics are read for the first time.
         """
-        if self._graph is not None and graph is not self._graph:
+        if self.failure is not None or (self._graph is not None and graph is not self._graph):
             return False
-        operations = fetched_operations(fetches, graph)
-        if not self._is_training(operations, graph):
-            return False
-        if self.report is None:
-            self._graph = graph
-            self._inspect(graph, fetches, feeds)
-            if session is not None and self._overhead > 0:
-                self._start_watching(graph, session)
-        return True
+        with self._guard():
+            operations = fetched_operations(fetches, graph)
+            key = frozenset(op.name for op in operations)
+            if key not in self._training_fetches:
+                self._remember(key, self._new_fetches(graph, operations, fetches, feeds, session))
+            return self._training_fetches[key]
+        return False
 
     def after_run(self, session: Any) -> None:
         """Call after every training step; reads the statistics when that is due."""
         self._step += 1
-        if self._schedule is not None and self._schedule.due():
+        if self.failure is None and self._schedule is not None and self._schedule.due():
             self._read(session)
 
     def finish(self, session: Any) -> None:
         """Call when training is over, while the session still lives."""
-        if self.watch is not None and self._step:
+        if self.failure is None and self.watch is not None and self._step:
             self._read(session)
             self._tell(self.watch.conclude())
 
-    def _is_training(self, operations: list[Any], graph: Any) -> bool:
-        key = frozenset(op.name for op in operations)
-        if key not in self._training_fetches:
-            if len(self._training_fetches) >= _MAX_FETCH_SETS:
-                self._training_fetches.clear()
-            self._training_fetches[key] = self._trains(operations, graph)
-        return self._training_fetches[key]
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # the user's training must not die of our inspection
+            self.failure = error
+            warn_failure(error)
 
-    def _trains(self, operations: list[Any], graph: Any) -> bool:
-        if self._train_op is None:
-            return runs_optimizer(operations)
-        wanted = set(fetched_operations(self._train_op, graph))
-        return bool(wanted & set(operations))
+    def _remember(self, key: frozenset[str], trains: bool) -> None:
+        if len(self._training_fetches) >= _MAX_FETCH_SETS:
+            self._training_fetches.clear()
+        self._training_fetches[key] = trains
+
+    def _new_fetches(
+        self, graph: Any, operations: list[Any], fetches: Any, feeds: Any, session: Any
+    ) -> bool:
+        """Whether these fetches train; inspects what they run if nothing like it has been yet."""
+        run = reached(operations)
+        optimizers = {op for op in run if OPTIMIZER_OP.fullmatch(op.type)}
+        wanted = set(fetched_operations(self._train_op, graph)) if self._train_op else None
+        if not (optimizers if wanted is None else wanted & set(operations)):
+            return False
+        if optimizers not in self._inspected and len(self._inspected) < _MAX_INSPECTIONS:
+            self._inspected.append(optimizers)
+            self._inspect(graph, fetches, feeds)
+            if session is not None and self._overhead > 0 and self.watch is None:
+                self._start_watching(graph, session, {op.name for op in run})
+        return True
 
     def _inspect(self, graph: Any, fetches: Any, feeds: Any) -> None:
         from bnlint.runtime.inspect import inspect_graph
 
-        self.report = inspect_graph(
+        self._graph = graph
+        new = inspect_graph(
             graph, train_op=self._train_op, fetches=fetches, feeds=feeds, path=self._path
         )
-        self._tell(self.report.findings)
+        if self.report is None:
+            self.report = new
+            fresh = new.findings
+        else:
+            known = {(one.code, one.location.node) for one in self.report.findings}
+            fresh = [one for one in new.findings if (one.code, one.location.node) not in known]
+            self.report.findings = sorted_findings([*self.report.findings, *fresh])
+            self.report.train_ops += tuple(
+                one for one in new.train_ops if one not in self.report.train_ops
+            )
+            self.report.reached_updates.update(new.reached_updates)
+        self._tell(fresh)
 
-    def _start_watching(self, graph: Any, session: Any) -> None:
+    def _start_watching(self, graph: Any, session: Any, run: set[str]) -> None:
         assert self.report is not None
-        readers: dict[tuple[str, str], _Reader] = {}
+        readers: dict[str, _Reader] = {}
+        updated = run.union(*self.report.reached_updates.values())
         for norm in self.report.batch_norms:
-            reader = _reader(graph, norm)
+            # Updates that training does not run have been reported already.
+            reader = _reader(graph, norm, moves=bool(updated.intersection(norm.update_ops)))
             if reader is not None:
-                readers.setdefault((norm.moving_mean, norm.moving_variance), reader)
-        by_name = {reader.layer.name: reader for reader in readers.values()}
-        self._readers = [by_name[name] for name in spread(list(by_name))]
+                readers.setdefault(reader.layer.name, reader)
+        self._readers = [readers[name] for name in spread(list(readers))]
         if not self._readers:
             return
         layers = [reader.layer for reader in self._readers]
@@ -167,7 +204,8 @@ class SessionMonitor:
 
     def _read(self, session: Any) -> None:
         assert self._budget is not None and self.watch is not None
-        with self._budget.charge():
+        found: list[Finding] = []
+        with self._guard(), self._budget.charge():
             fetches = [(reader.mean, reader.variance) for reader in self._readers]
             values = {
                 reader.layer.name: Statistics(mean, variance)
@@ -184,14 +222,14 @@ class SessionMonitor:
             self._on_finding(finding)
 
 
-def _reader(graph: Any, norm: BatchNormInfo) -> _Reader | None:
+def _reader(graph: Any, norm: BatchNormInfo, moves: bool) -> _Reader | None:
     mean, variance = (
         _read_tensor(graph, name) for name in (norm.moving_mean, norm.moving_variance)
     )
-    if mean is None or variance is None or norm.function:
+    if mean is None or variance is None:
         return None
-    moves = norm.mode in ("train", "switched")
-    return _Reader(WatchedLayer(norm.name, norm.decay, moves), mean, variance)
+    # Ops inside functions (`tf.cond`) share their names; the variables don't.
+    return _Reader(WatchedLayer(norm.moving_mean, norm.decay, moves), mean, variance)
 
 
 def _read_tensor(graph: Any, variable: str) -> Any:
