@@ -34,8 +34,6 @@ _HELP = {
     "completion": "Print a shell's completion script.",
     "lsp": "Run the language server, for editors.",
 }
-# Commands that need an extra other than `runtime`.
-_EXTRA = {"lsp": "lsp"}
 
 
 class _Commands(click.Group):
@@ -56,8 +54,7 @@ class _Commands(click.Group):
             if missing.startswith("bnlint"):
                 raise
             raise click.ClickException(
-                f"`bnlint {name}` needs {missing}: "
-                f"pip install 'bnlint[{_EXTRA.get(name, 'runtime')}]'"
+                f"`bnlint {name}` needs {missing}: pip install 'bnlint[runtime]'"
             ) from error
         return command
 

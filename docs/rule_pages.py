@@ -1,0 +1,137 @@
+"""MkDocs hook: a page for every rule, made from its rule file, and their index.
+
+What a page shows as bnlint's output and repair is what bnlint says about the rule's first bad
+example when the site is built. A picture `docs/reproductions/CODE.png` is shown when it is there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from bnlint.analyzer import analyze
+from bnlint.analyzer.fixes import fix_text
+from bnlint.findings import Finding, Report
+from bnlint.reporting import render
+from bnlint.rule import Example, Rule, all_rules
+from bnlint.testing import ExampleFile
+
+PICTURES = Path(__file__).parent / "reproductions"
+GROUPS = {
+    "BN0": "bnlint itself",
+    "BN1": "UPDATE_OPS: the train step does not update the moving statistics",
+    "BN2": "is_training: the network runs in the wrong mode",
+    "BN3": "State: statistics are not saved or restored, or converge too slowly",
+    "BN4": "The loss",
+    "BN5": "Found in checkpoints and models",
+    "BN6": "Found in predictions",
+}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Lists the rules' pages in the navigation."""
+    for section in config.nav or []:
+        if "Rules" in section:
+            section["Rules"] += [{code: f"rules/{code}.md"} for code in all_rules()]
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages."""
+    files.append(File.generated(config, "rules/index.md", content=index()))
+    for rule in all_rules().values():
+        files.append(File.generated(config, f"rules/{rule.code}.md", content=page(rule)))
+        picture = PICTURES / f"{rule.code}.png"
+        if picture.exists():
+            uri = f"rules/{picture.name}"
+            files.append(File.generated(config, uri, abs_src_path=str(picture)))
+    return files
+
+
+def index() -> str:
+    """The page that lists every rule by group."""
+    parts = ["# Rules", "`bnlint explain CODE` shows the same text on the terminal."]
+    for prefix, title in GROUPS.items():
+        rules = [rule for rule in all_rules().values() if rule.code.startswith(prefix)]
+        if rules:
+            rows = [f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.summary} |"
+                    for rule in rules]  # fmt: skip
+            table = "\n".join(["| code | name | what it finds |", "| --- | --- | --- |", *rows])
+            parts += [f"## {prefix}xx {title}", table]
+    return "\n\n".join(parts) + "\n"
+
+
+def page(rule: Rule) -> str:
+    """One rule's page."""
+    parts = [f"# {rule.code} {rule.name}", f"**{rule.summary[0].upper()}{rule.summary[1:]}.**"]
+    findings = [finding for example in rule.bad for finding in _findings(rule, example)]
+    parts += [_facts(rule, findings), "## Why", rule.why.strip()]
+    if (PICTURES / f"{rule.code}.png").exists():
+        parts.append(f"![The mistake, trained and evaluated]({rule.code}.png)")
+        parts.append(f"`bnlint reproduce {rule.code}` runs this training.")
+    parts += ["## How to repair it", rule.help]
+    if rule.bad:
+        parts += _said(rule)
+    for title, examples in (("Flagged", rule.bad), ("Not flagged", rule.good)):
+        if examples:
+            parts.append(f"## {title}")
+        for example in examples:
+            parts += [f"### {example.title[0].upper()}{example.title[1:]}", *_code(example)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(rule: Rule, findings: list[Finding]) -> str:
+    """Severity, where it is found, and what the findings in the bad examples are like."""
+    rows = [("Severity", rule.severity.value)]
+    if rule.runtime_only:
+        rows.append(("Found by", "the inspector: `bnlint inspect`, `run` or `predictions`"))
+        if rule.code == "BN001":
+            rows[-1] = ("Found by", "the linter, once all other rules have run")
+    else:
+        levels = sorted({finding.confidence for finding in findings}, reverse=True)
+        fixes = {finding.fix.safe for finding in findings if finding.fix is not None}
+        repair = "`--fix`" if True in fixes else "`--fix --unsafe-fixes`" if fixes else "by hand"
+        rows += [
+            ("Found by", "the linter"),
+            ("Confidence", " or ".join(level.value for level in levels)),
+            ("Repair", repair),
+        ]
+    head = "| | |\n| --- | --- |\n"
+    return head + "\n".join(f"| {name} | {value} |" for name, value in rows)
+
+
+def _findings(rule: Rule, example: Example) -> list[Finding]:
+    files = [
+        ExampleFile(path, path.removesuffix(".py").replace("/", "."), text)
+        for path, text in example.files.items()
+    ]
+    return [item for item in analyze(files).findings if item.code == rule.code]
+
+
+def _said(rule: Rule) -> Iterator[str]:
+    """The report on the first bad example, and the repair if there is one."""
+    example = rule.bad[0]
+    findings = _findings(rule, example)
+    stream = io.StringIO()
+    report = Report(findings=findings, files=len(example.files))
+    render(report, "text", stream, sources=example.files, color=False)
+    yield "## What bnlint says"
+    yield f"About the first example below:\n\n```text\n{stream.getvalue().rstrip()}\n```"
+    for path, text in example.files.items():
+        here = [finding for finding in findings if finding.location.path == path]
+        fixed, count = fix_text(text, here, unsafe=True)
+        if count:
+            lines = difflib.unified_diff(
+                text.splitlines(keepends=True), fixed.splitlines(keepends=True), path, path
+            )
+            yield f"`bnlint --fix` makes of it:\n\n```diff\n{''.join(lines).rstrip()}\n```"
+
+
+def _code(example: Example) -> Iterator[str]:
+    for path, text in example.files.items():
+        yield f'```python title="{path}"\n{text.rstrip()}\n```'
