@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bnlint.analyzer.files import write_atomically
+from bnlint.cli.native_logs import import_tensorflow
+from bnlint.reporting import FORMATS
+
 if TYPE_CHECKING:
     from bnlint.runtime.graph_report import GraphReport
+    from bnlint.runtime.predictions_check import PredictionsReport
 
-FORMATS = ("text", "concise", "json", "sarif", "github", "junit")
+
+class _CannotWrite(click.ClickException):
+    """Ends the command as files that can't be read do."""
+
+    exit_code = 2
 
 
 @click.command()
@@ -31,6 +38,16 @@ FORMATS = ("text", "concise", "json", "sarif", "github", "junit")
     "--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True
 )
 @click.option("--save-to", type=click.Path(dir_okay=False), help="Write the report to this file.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False), help="Also write a page with drawings to this file."
+)
+@click.option(
+    "--predictions",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Predictions to check too (as `bnlint predictions` does), with a histogram in --html.",
+)
+@click.option("--labels", help="Labels of the predictions: a file, or a column of their file.")
 @click.option("--list", "show_list", is_flag=True, help="Also list every batch norm found.")
 @click.pass_context
 def inspect(
@@ -40,39 +57,62 @@ def inspect(
     data: str | None,
     output_format: str,
     save_to: str | None,
+    html: str | None,
+    predictions: tuple[Path, ...],
+    labels: str | None,
     show_list: bool,
 ) -> None:
     """Say what is wrong with batch norm in graphs and stored models.
 
     PATHS are .meta, .pb and .pbtxt graphs, SavedModel folders, checkpoints (.index, prefix or
-    folder) and .keras or .h5 files. Nothing in them is run, unless --data is given.
+    folder) and .keras or .h5 files. Nothing in them is run, unless --data is given. Exit codes:
+    0 clean, 1 findings, 2 a path can't be read.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from bnlint.findings import sorted_findings
     from bnlint.reporting import render
-    from bnlint.runtime.graph_report import GraphReport
 
     try:
+        import_tensorflow()
         from bnlint.runtime.inspect import inspect_path
 
-        reports = [inspect_path(path, list(train_op) or None, data) for path in paths]
+        reports = [(path, inspect_path(path, list(train_op) or None, data)) for path in paths]
+        predicted = _check_predictions(predictions, labels)
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"inspecting needs {error.name}: install bnlint with its extra `runtime`"
         ) from error
-    total = GraphReport(
-        findings=sorted_findings(one for report in reports for one in report.findings),
-        errors=[one for report in reports for one in report.errors],
-        files=len(reports),
-        batch_norms=tuple(one for report in reports for one in report.batch_norms),
-    )
+    total = _total([report for _, report in reports], predicted)
     stream = io.StringIO() if save_to else sys.stdout
     if show_list:
         _list(total)
     render(total, output_format, stream)
     if save_to and isinstance(stream, io.StringIO):
-        _write(Path(save_to), stream.getvalue())
+        _write(save_to, stream.getvalue())
+    if html:
+        from bnlint.runtime.html import render_html
+
+        _write(html, render_html(reports, predicted))
     context.exit(total.exit_code)
+
+
+def _check_predictions(paths: tuple[Path, ...], labels: str | None) -> PredictionsReport | None:
+    if not paths:
+        return None
+    from bnlint.runtime.predictions_check import CheckOptions, check_predictions
+
+    return check_predictions(list(paths), CheckOptions(labels=labels))
+
+
+def _total(reports: list[GraphReport], predicted: PredictionsReport | None) -> GraphReport:
+    from bnlint.findings import sorted_findings
+    from bnlint.runtime.graph_report import GraphReport
+
+    parts = [*reports, *([predicted] if predicted else [])]
+    return GraphReport(
+        findings=sorted_findings(one for part in parts for one in part.findings),
+        errors=list(dict.fromkeys(error for part in parts for error in part.errors)),
+        files=len(reports) + (predicted.files if predicted else 0),
+        batch_norms=tuple(one for report in reports for one in report.batch_norms),
+    )
 
 
 def _list(report: GraphReport) -> None:
@@ -89,13 +129,8 @@ def _list(report: GraphReport) -> None:
     Console(stderr=True).print(table)
 
 
-def _write(path: Path, text: str) -> None:
-    """Replace the file as a whole, or not at all."""
+def _write(path: str, text: str) -> None:
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8"
-        ) as stream:
-            stream.write(text)
-        os.replace(stream.name, path)
+        write_atomically(path, text.encode())
     except OSError as error:
-        raise click.FileError(str(path), error.strerror or str(error)) from error
+        raise _CannotWrite(f"{path}: {error.strerror or error}") from error

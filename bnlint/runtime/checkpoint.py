@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,31 +161,43 @@ def _may_have_started_at_one(one: Statistics, share: float) -> bool:
     return one.variance is not None and bool((one.variance >= share * 0.999).all())
 
 
-def check_measured(
-    measured: Iterable[tuple[Statistics, Statistics]],
-    examples: int,
-    path: str,
-    epsilons: Mapping[str, float] | None = None,
-) -> Iterator[Finding]:
-    """BN503: moving statistics against the batch statistics of `examples` rows of data.
+@dataclass(frozen=True)
+class Measured:
+    """A batch norm's moving statistics beside those of its input, in inference mode.
 
-    Args:
-      measured: pairs (stored, batch) of the same batch norm.
-      examples: rows of data the batch statistics come from.
-      path: the file of the stored statistics.
-      epsilons: batch norm's name -> epsilon; 1e-3 where absent (Keras' and slim's default).
+    Attributes:
+      stored, batch: moving and measured statistics, arrays of shape [channels].
+      examples: rows of data that `batch` comes from.
+      epsilon: the batch norm's.
     """
+
+    stored: Statistics
+    batch: Statistics
+    examples: int
+    epsilon: float
+
+    @property
+    def distance(self) -> float:
+        """See `statistics_distance`."""
+        return statistics_distance(self.stored, self.batch, self.epsilon)
+
+    @property
+    def limit(self) -> float:
+        """The distance from which BN503 is reported; few examples are noisy, so more for them."""
+        return 1 + 3 / math.sqrt(self.examples) if self.examples >= _MIN_EXAMPLES else math.inf
+
+
+def check_measured(measured: Iterable[Measured], path: str) -> Iterator[Finding]:
+    """BN503: moving statistics against the batch statistics of some data."""
     far = []
-    for stored, batch in measured:
-        epsilon = (epsilons or {}).get(stored.name, 1e-3)
-        distance = statistics_distance(stored, batch, epsilon)
-        if examples >= _MIN_EXAMPLES and distance > 1 + 3 / math.sqrt(examples):
+    for one in measured:
+        if one.distance > one.limit:
             message = (
-                f"{stored.name!r}: the moving statistics are {distance:.1f} away from the batch "
-                f"statistics of {examples} examples (median over channels; 1 is one standard "
-                "deviation, or a factor of 4 in the variance)"
+                f"{one.stored.name!r}: the moving statistics are {one.distance:.1f} away from the "
+                f"batch statistics of {one.examples} examples (median over channels; 1 is one "
+                "standard deviation, or a factor of 4 in the variance)"
             )
-            far.append((stored, message))
+            far.append((one.stored, message))
     if far:
         yield _finding("BN503", far, path, Confidence.MEDIUM)
 

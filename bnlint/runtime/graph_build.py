@@ -42,8 +42,11 @@ def from_meta_graph(meta_graph: Any) -> Graph:
     table = from_graph_def(meta_graph.graph_def)
     for name, collection in meta_graph.collection_def.items():
         table.collections[name] = _members(name, collection)
+    tags = set(meta_graph.meta_info_def.tags)
+    for_training = "train" in tags and "serve" not in tags
     table.signatures = [
-        _signature(key, signature) for key, signature in sorted(meta_graph.signature_def.items())
+        _signature(key, signature, for_training)
+        for key, signature in sorted(meta_graph.signature_def.items())
     ]
     return table
 
@@ -194,8 +197,8 @@ def _variable_name(serialized: bytes) -> str:
         raise GraphError("a variable collection holds something else") from error
 
 
-def _signature(key: str, signature: Any) -> Signature:
-    training = signature.method_name == "tensorflow/supervised/training"
+def _signature(key: str, signature: Any, for_training: bool) -> Signature:
+    training = for_training or signature.method_name == "tensorflow/supervised/training"
     return Signature(
         key,
         {name: info.name for name, info in signature.inputs.items()},

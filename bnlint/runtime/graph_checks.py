@@ -52,12 +52,25 @@ def reached_updates(
     return found
 
 
-def check_training(
-    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step, path: str
-) -> Iterator[Finding]:
-    """BN101, BN105, BN107: batch norms that are trained, but whose updates no train op runs."""
-    if not step.train_ops:
-        return
+def missed_updates(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step
+) -> dict[str, tuple[str, ...]]:
+    """Train op -> updates of the batch norms it trains that no train op runs."""
+    missed, _ = _missed_and_updated(graph, batch_norms, step)
+    found: dict[str, tuple[str, ...]] = {}
+    for train_op in step.train_ops[:_TRAIN_OPS] if missed else ():
+        run = graph.reach([train_op])
+        trained = (one for one in missed if any(run[node] for node in one.training))
+        updates = tuple(graph.label(op) for one in trained for op in one.update_ops)
+        if updates:
+            found[graph.label(train_op)] = updates
+    return found
+
+
+def _missed_and_updated(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step
+) -> tuple[list[BatchNorm], list[BatchNorm]]:
+    """The batch norms that the step trains, without and with their updates."""
     run = graph.reach([*step.train_ops, *(step.fetches or ())])
     written = _updated_variables(batch_norms, run)
     missed: list[BatchNorm] = []
@@ -65,6 +78,16 @@ def check_training(
     for one in batch_norms:
         if one.update_ops and _trains(graph, one, step, run):
             (updated if written & set(one.moving.values()) else missed).append(one)
+    return missed, updated
+
+
+def check_training(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step, path: str
+) -> Iterator[Finding]:
+    """BN101, BN105, BN107: batch norms that are trained, but whose updates no train op runs."""
+    if not step.train_ops:
+        return
+    missed, updated = _missed_and_updated(graph, batch_norms, step)
     for code, members in _by_code(graph, missed, partly=bool(updated)).items():
         yield _unreached(graph, code, members, step, path, total=len(missed) + len(updated))
 
@@ -188,19 +211,39 @@ def check_feeds(
         yield _finding(graph, "BN205", members, message, path, Confidence.HIGH)
 
 
+@dataclass(frozen=True)
+class _Trouble:
+    """What is wrong in a signature. `message` has `{where}` for the signatures it is wrong in."""
+
+    code: str
+    members: Sequence[BatchNorm]
+    message: str
+
+
 def check_serving(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> Iterator[Finding]:
     """BN201, BN205, BN108: signatures that serve in training mode, ask for an is_training
-    nobody can give, or update moving statistics.
+    nobody can give, or update moving statistics. The same trouble in several signatures (Keras
+    exports every model as two) is one finding.
     """
+    merged: dict[tuple[str, ...], tuple[_Trouble, list[str]]] = {}
     for signature in graph.signatures:
         if not signature.serving or not signature.outputs:
             continue
         run = graph.reach(_outputs(graph, signature))
         used = [one for one in batch_norms if any(run[node] for node in one.nodes)]
         given = {name.split(":")[0] for name in signature.inputs.values()}
-        yield from _training_mode(graph, used, run, signature, given, path)
-        yield from _not_given(graph, used, signature, given, path)
-        yield from _updating(graph, used, run, signature, path)
+        for trouble in (
+            *_training_mode(graph, used, run, given),
+            *_not_given(graph, used, given),
+            *_updating(used, run),
+        ):
+            names = {describe(graph, one).moving_mean or str(one.node) for one in trouble.members}
+            key = (trouble.message, *sorted(names))
+            merged.setdefault(key, (trouble, []))[1].append(repr(signature.key))
+    for trouble, keys in merged.values():
+        where = f"signature {keys[0]}" if len(keys) == 1 else f"signatures {', '.join(keys)}"
+        message = trouble.message.replace("{where}", where)
+        yield _finding(graph, trouble.code, trouble.members, message, path, Confidence.HIGH)
 
 
 def _outputs(graph: Graph, signature: Signature) -> list[int]:
@@ -211,13 +254,8 @@ def _outputs(graph: Graph, signature: Signature) -> list[int]:
 
 
 def _training_mode(
-    graph: Graph,
-    used: Iterable[BatchNorm],
-    run: bytearray,
-    signature: Signature,
-    given: set[str],
-    path: str,
-) -> Iterator[Finding]:
+    graph: Graph, used: Iterable[BatchNorm], run: bytearray, given: set[str]
+) -> Iterator[_Trouble]:
     fixed = [
         one
         for one in used
@@ -225,10 +263,10 @@ def _training_mode(
     ]
     if fixed:
         message = (
-            f"signature {signature.key!r} runs {_count(fixed)} in training mode: "
-            "predictions depend on the other examples of the batch"
+            f"{_running(fixed)} in training mode in {{where}}: predictions depend on the "
+            "other examples of the batch"
         )
-        yield _finding(graph, "BN201", fixed, message, path, Confidence.HIGH)
+        yield _Trouble("BN201", fixed, message)
     by_default = [
         one
         for one in used
@@ -241,10 +279,10 @@ def _training_mode(
     if by_default:
         switch = describe(graph, by_default[0]).switch
         message = (
-            f"signature {signature.key!r} does not take {switch!r}, whose default makes "
-            f"{_count(by_default)} run in training mode"
+            f"{_running(by_default)} in training mode by the default of {switch!r}, "
+            "which is no input of {where}"
         )
-        yield _finding(graph, "BN201", by_default, message, path, Confidence.HIGH)
+        yield _Trouble("BN201", by_default, message)
 
 
 def _is_named(graph: Graph, one: BatchNorm) -> bool:
@@ -255,9 +293,7 @@ def _is_named(graph: Graph, one: BatchNorm) -> bool:
     return bool(one.moving) or bool(re.search(r"batch_?norm", scope, re.IGNORECASE))
 
 
-def _not_given(
-    graph: Graph, used: Iterable[BatchNorm], signature: Signature, given: set[str], path: str
-) -> Iterator[Finding]:
+def _not_given(graph: Graph, used: Iterable[BatchNorm], given: set[str]) -> Iterator[_Trouble]:
     members = [
         one
         for one in used
@@ -270,24 +306,22 @@ def _not_given(
     if members:
         switch = describe(graph, members[0]).switch
         message = (
-            f"signature {signature.key!r} needs {switch!r}, but does not take it as an input: "
-            f"{_count(members)} cannot run unless it is fed by name"
+            f"{switch!r} must be fed, but is no input of {{where}}: {_count(members)} cannot run "
+            "unless it is fed by name"
         )
-        yield _finding(graph, "BN205", members, message, path, Confidence.HIGH)
+        yield _Trouble("BN205", members, message)
 
 
-def _updating(
-    graph: Graph, used: Iterable[BatchNorm], run: bytearray, signature: Signature, path: str
-) -> Iterator[Finding]:
+def _updating(used: Iterable[BatchNorm], run: bytearray) -> Iterator[_Trouble]:
     members = [
         one for one in used if one.mode != "switched" and any(run[op] for op in one.update_ops)
     ]
     if members:
         message = (
-            f"signature {signature.key!r} runs the moving-average updates of {_count(members)}: "
+            f"the moving-average updates of {_count(members)} run in {{where}}: "
             "serving changes the model"
         )
-        yield _finding(graph, "BN108", members, message, path, Confidence.HIGH)
+        yield _Trouble("BN108", members, message)
 
 
 def check_frozen(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> Iterator[Finding]:
@@ -358,6 +392,10 @@ def _plain_name(graph: Graph, one: BatchNorm) -> str:
 
 def _count(members: Sequence[BatchNorm]) -> str:
     return "1 batch norm" if len(members) == 1 else f"{len(members)} batch norms"
+
+
+def _running(members: Sequence[BatchNorm]) -> str:
+    return f"{_count(members)} {'runs' if len(members) == 1 else 'run'}"
 
 
 def _finding(

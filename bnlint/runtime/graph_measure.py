@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnlint.findings import Finding
-from bnlint.runtime.checkpoint import Statistics, check_measured
+from bnlint.runtime.checkpoint import Measured, Statistics
 from bnlint.runtime.graph import Graph
 from bnlint.runtime.graph_batch_norm import BatchNorm, describe, find_batch_norms
 from bnlint.runtime.graph_build import from_meta_graph
@@ -27,17 +26,14 @@ _REFUSED = re.compile(
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 
-def measure_checkpoint(
-    prefix: Path, meta_graph: Any, data: Mapping[str, Any], path: str
-) -> list[Finding]:
-    """BN503 of a TF1 checkpoint with its MetaGraphDef.
+def measure_checkpoint(prefix: Path, meta_graph: Any, data: Mapping[str, Any]) -> list[Measured]:
+    """The moving and batch statistics of a TF1 checkpoint with its MetaGraphDef.
 
     Args:
       prefix: of the checkpoint.
       meta_graph: its `.meta` file, read.
       data: arrays of shape [examples, ...] by placeholder name ("x" or "x:0"); a single array
         goes to the only placeholder the batch norms need.
-      path: what findings call it.
 
     Raises:
       LoadError: the graph does not take this data, or would reach outside itself.
@@ -50,13 +46,11 @@ def measure_checkpoint(
             raise LoadError("its .meta has no Saver to restore the checkpoint with")
         saver.restore(session, str(prefix))
 
-    return _measure(from_meta_graph(meta_graph), restore, data, path)
+    return _measure(from_meta_graph(meta_graph), restore, data)
 
 
-def measure_saved_model(
-    folder: Path, message: Any, data: Mapping[str, Any], path: str
-) -> list[Finding]:
-    """BN503 of a SavedModel whose batch norms are in its main graph (as TF1 exports them).
+def measure_saved_model(folder: Path, message: Any, data: Mapping[str, Any]) -> list[Measured]:
+    """The same of a SavedModel whose batch norms are in its main graph (as TF1 exports them).
 
     Raises:
       LoadError: they are in function bodies, or as in `measure_checkpoint`.
@@ -69,12 +63,12 @@ def measure_saved_model(
     def restore(session: Any) -> None:
         tf.compat.v1.saved_model.load(session, tags, str(folder))
 
-    return _measure(from_meta_graph(meta_graph), restore, data, path)
+    return _measure(from_meta_graph(meta_graph), restore, data)
 
 
 def _measure(
-    graph: Graph, restore: Callable[[Any], None], data: Mapping[str, Any], path: str
-) -> list[Finding]:
+    graph: Graph, restore: Callable[[Any], None], data: Mapping[str, Any]
+) -> list[Measured]:
     import tensorflow as tf
 
     found = [
@@ -91,19 +85,16 @@ def _measure(
     try:
         with tf.Graph().as_default() as running, tf.compat.v1.Session(graph=running) as session:
             restore(session)
-            pairs = list(_run(running, session, graph, found, feeds, switches))
+            measured = list(_run(running, session, graph, found, feeds, switches))
     except (tf.errors.OpError, ValueError, KeyError, TypeError, RuntimeError) as error:
         if isinstance(error, LoadError):
             raise
         text = str(getattr(error, "message", error)).strip().partition("\n")[0]
         raise LoadError(f"the graph does not run on this data: {text}") from error
-    epsilons = {stored.name: _epsilon(graph, found, stored.name) for stored, _ in pairs}
-    return list(check_measured(pairs, examples, path, epsilons))
-
-
-def _epsilon(graph: Graph, found: Sequence[BatchNorm], name: str) -> float:
-    epsilons = [one.epsilon for one in found if describe(graph, one).name == name]
-    return epsilons[0] if epsilons and epsilons[0] is not None else 1e-3
+    return [
+        Measured(stored, batch, examples, 1e-3 if one.epsilon is None else one.epsilon)
+        for one, stored, batch in measured
+    ]
 
 
 def _feeds(
@@ -137,7 +128,7 @@ def _run(
     found: Sequence[BatchNorm],
     feeds: Mapping[str, Any],
     switches: Mapping[str, bool],
-) -> Iterator[tuple[Statistics, Statistics]]:
+) -> Iterator[tuple[BatchNorm, Statistics, Statistics]]:
     import numpy as np
 
     from bnlint.runtime.model import Moments
@@ -150,17 +141,17 @@ def _run(
     examples = len(next(iter(feeds.values())))
     for start in range(0, examples, _BATCH):
         batch = {name: values[start : start + _BATCH] for name, values in feeds.items()}
-        for one, total, values in zip(
+        for statistics, total, values in zip(
             stored, moments, session.run(inputs, {**batch, **switches}), strict=True
         ):
-            axis = _channel_axis(values.shape, one.mean.size)
+            axis = _channel_axis(values.shape, statistics.mean.size)
             if axis is not None:
                 rows = np.moveaxis(np.asarray(values, np.float64), axis, -1)
-                rows = rows.reshape(-1, one.mean.size)
+                rows = rows.reshape(-1, statistics.mean.size)
                 total.add(len(rows), rows.mean(axis=0), rows.var(axis=0))
-    for one, total in zip(stored, moments, strict=True):
+    for one, statistics, total in zip(found, stored, moments, strict=True):
         if total.count:
-            yield one, total.statistics()
+            yield one, statistics, total.statistics()
 
 
 def _stored(session: Any, running: Any, graph: Graph, one: BatchNorm) -> Statistics:

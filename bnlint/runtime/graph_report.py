@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bnlint.findings import Report
+from bnlint.runtime.checkpoint import Measured
 
 Kind = Literal["fused", "unfused", "keras"]
 Mode = Literal["train", "infer", "switched", "unknown"]
@@ -65,8 +66,13 @@ class GraphReport(Report):
       batch_norms: every batch norm, in graph order.
       train_ops: names of the ops that run an optimizer (as named, or found).
       reached_updates: train op -> the batch-norm update ops that running it also runs.
+      missed_updates: train op -> the update ops of batch norms that it trains, and that no train
+        op runs.
+      measured: moving and batch statistics, where data was given to measure them on.
     """
 
     batch_norms: tuple[BatchNormInfo, ...] = ()
     train_ops: tuple[str, ...] = ()
     reached_updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missed_updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    measured: tuple[Measured, ...] = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.findings import FileError, sorted_findings
+from bnlint.runtime.checkpoint import Measured
 from bnlint.runtime.graph import Graph, GraphError, UnknownNode
 from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
 from bnlint.runtime.loaders import LoadError
@@ -160,6 +161,7 @@ def _inspect_table(
         batch_norms=tuple(describe(table, one) for one in batch_norms),
         train_ops=tuple(table.label(op) for op in step.train_ops),
         reached_updates=checks.reached_updates(table, batch_norms, step),
+        missed_updates=checks.missed_updates(table, batch_norms, step),
     )
 
 
@@ -176,6 +178,14 @@ def _add(report: GraphReport, part: GraphReport) -> None:
     report.batch_norms += part.batch_norms
     report.train_ops += part.train_ops
     report.reached_updates.update(part.reached_updates)
+    report.missed_updates.update(part.missed_updates)
+
+
+def _add_measured(report: GraphReport, measured: Sequence[Measured], path: Path) -> None:
+    from bnlint.runtime.checkpoint import check_measured
+
+    report.measured = tuple(measured)
+    report.findings += check_measured(measured, str(path))
 
 
 def _inspect_graph_file(
@@ -232,7 +242,7 @@ def _inspect_saved_model(
     if data is not None:
         from bnlint.runtime.graph_measure import measure_saved_model
 
-        report.findings += measure_saved_model(folder, message, data, str(folder))
+        _add_measured(report, measure_saved_model(folder, message, data), folder)
 
 
 def _inspect_checkpoint(
@@ -251,7 +261,7 @@ def _inspect_checkpoint(
 
         if meta_graph is None:
             raise LoadError(f"a measured check needs the graph: {meta.name} is missing")
-        report.findings += measure_checkpoint(prefix, meta_graph, data, str(prefix))
+        _add_measured(report, measure_checkpoint(prefix, meta_graph, data), prefix)
 
 
 def _check_checkpoint(prefix: Path, path: str, report: GraphReport) -> None:
@@ -277,4 +287,4 @@ def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphRe
     if data is not None:
         from bnlint.runtime.model import load_model, measure_model
 
-        report.findings += measure_model(load_model(path), data, str(path))
+        _add_measured(report, measure_model(load_model(path), data), path)

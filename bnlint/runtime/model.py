@@ -9,7 +9,7 @@ from typing import Any
 
 from bnlint.findings import Finding, Location, Related, sorted_findings
 from bnlint.rule import all_rules
-from bnlint.runtime.checkpoint import Statistics, check_measured, check_stored
+from bnlint.runtime.checkpoint import Measured, Statistics, check_measured, check_stored
 from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
 from bnlint.runtime.loaders import LoadError
 from bnlint.runtime.loaders_keras import settings
@@ -26,11 +26,12 @@ def check_model(model: Any, data: Any, path: str) -> GraphReport:
         *check_stored(groups, path, _steps(model)),
         *always_training(_trained_in_config(model), path),
     ]
-    if data is not None:
-        findings += measure_model(model, data, path)
+    measured = [] if data is None else measure_model(model, data)
+    findings += check_measured(measured, path)
     return GraphReport(
         findings=sorted_findings(findings),
         files=1,
+        measured=tuple(measured),
         batch_norms=tuple(keras_info(layer.name, vars(layer)) for layer in layers),
     )
 
@@ -141,14 +142,13 @@ def load_model(path: Path) -> Any:
         raise LoadError(f"Keras does not load it (for a measured check): {first}") from error
 
 
-def measure_model(model: Any, data: Any, path: str) -> list[Finding]:
-    """BN503: run `data` in inference mode and compare each batch norm's input with its moments.
+def measure_model(model: Any, data: Any) -> list[Measured]:
+    """Run `data` in inference mode and take the moments of each batch norm's input (for BN503).
 
     Args:
       model: a built Keras model.
       data: what the model takes: an array of shape [examples, ...], or a dict of arrays by
         input name; a dict of one array is given to a model with one input whatever its name.
-      path: what findings call the model.
 
     Raises:
       LoadError: the model does not take this data.
@@ -172,9 +172,12 @@ def measure_model(model: Any, data: Any, path: str) -> list[Finding]:
             except (TypeError, ValueError, KeyError, RuntimeError) as error:
                 first = str(error).strip().partition("\n")[0]
                 raise LoadError(f"the model does not take this data: {first}") from error
-    pairs = [(stored_statistics(layers[key]), one.statistics()) for key, one in moments.items()]
-    epsilons = {layer.name: float(layer.epsilon) for layer in layers.values()}
-    return list(check_measured(pairs, examples, path, epsilons))
+    return [
+        Measured(
+            stored_statistics(layers[key]), one.statistics(), examples, float(layers[key].epsilon)
+        )
+        for key, one in moments.items()
+    ]
 
 
 def _inputs(model: Any, data: Any) -> Any:
