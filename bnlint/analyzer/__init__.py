@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bnlint.findings import FileError, Finding, sorted_findings
 
 if TYPE_CHECKING:
-    from bnlint.analyzer.ir import ModuleFacts
-    from bnlint.analyzer.project import Project
+    from bnlint.analyzer.cache import Cache
+    from bnlint.analyzer.components import File, SourceText
+    from bnlint.analyzer.engine import Engine
+    from bnlint.analyzer.scan import Scan
+    from bnlint.analyzer.stages import Checked, Member, Parsed
     from bnlint.rule import Rule
-
-
-# Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
-_FRAMEWORK = re.compile(r"tensorflow|tf_slim|keras|bnlint\.slim")
-_IMPORTS = re.compile(r"^[ \t]*(?:from|import)[ \t].*", re.MULTILINE)
-_WORD = re.compile(r"\w+")
-
-
-class SourceText(Protocol):
-    """What the analyzer needs of a source file (see bnlint.analyzer.sources.Source)."""
-
-    @property
-    def path(self) -> str:
-        """The file as the user named it."""
-
-    @property
-    def module(self) -> str:
-        """Dotted module name, relative to its import root."""
-
-    @property
-    def text(self) -> str:
-        """The Python text."""
 
 
 @dataclass
@@ -52,164 +33,241 @@ def analyze(
     *,
     follow_imports: bool = False,
     progress: Callable[[str], None] | None = None,
+    cache: Cache | None = None,
+    engine: Engine | None = None,
     rules: Iterable[Rule] | None = None,
 ) -> AnalysisResult:
     """Analyzes files together, as one project.
+
+    Files are parsed only if they belong, through imports, to code that mentions a framework, a
+    batch norm and something that trains, evaluates or saves (see bnlint.analyzer.scan).
 
     Args:
       sources: the files.
       follow_imports: also read the files beside them that they import. What is found in those is
         left out of the result; their texts are in `context`, for excerpts.
-      progress: called with each path as it is parsed, and with the name of
-        each entry point as it is followed.
-      rules: the rules to run; every installed rule by default.
+      progress: called with the path of a file of each part of the project that is done.
+      cache: results of earlier runs; without one everything is worked out.
+      engine: does the work (default: in this process). The result is the same for any engine.
+      rules: the rules to run, in this process and without a cache; every installed rule by
+        default.
 
     Returns:
-      Findings and errors. A file that is not Python 3 gives a FileError and is left out; an
-      internal error in one program or rule gives a FileError and leaves that program out.
+      Findings and errors. A file that is not Python gives a FileError and is left out (Python 2
+      is converted, with a FileError that is not fatal); an internal error in one program or rule
+      gives a FileError and leaves that program out.
     """
-    from bnlint.analyzer.project import Project
+    from bnlint.analyzer.cache import Cache
+    from bnlint.analyzer.engine import Serial
 
-    result = AnalysisResult()
-    facts: list[ModuleFacts] = []
-    for source in _worth_parsing(sources, facts):
+    if rules is None:
+        run = _Run(cache or Cache(), engine or Serial())
+    else:
+        run = _Run(Cache(), Serial(), tuple(rules))
+    groups = run.groups(sources, follow_imports)
+    context = {file.path: file.source.text for group in groups for file in group if file.is_context}
+    result = AnalysisResult(context=context)
+    for group, checked in zip(groups, run.checked(groups), strict=True):
         if progress is not None:
-            progress(source.path)
-        parsed = _facts(source)
-        if isinstance(parsed, FileError):
-            result.errors.append(parsed)
-        else:
-            facts.append(parsed)
-    if follow_imports:
-        _add_imports(facts, result)
-    findings, errors = _check(Project(facts), progress, rules)
-    result.findings = sorted_findings(
-        finding
-        for finding in _merged(findings)
-        if os.path.normpath(finding.location.path) not in result.context
-    )
-    result.errors += dict.fromkeys(error for error in errors if error.path not in result.context)
+            progress(group[0].path)
+        result.findings += [item for item in checked.findings if not _in(item, context)]
+        result.errors += [error for error in checked.errors if error.path not in context]
+    result.findings = sorted_findings(result.findings)
+    result.errors = list(dict.fromkeys(result.errors))
     return result
 
 
-def _worth_parsing(sources: Sequence[SourceText], facts: list[ModuleFacts]) -> Iterator[SourceText]:
-    """Files that mention a framework, then files that those import or that import those.
-
-    `facts` grows while the caller parses what it is given; nothing else is ever parsed.
-    """
-    waiting = []
-    for source in sources:
-        if _FRAMEWORK.search(source.text):
-            yield source
-        else:
-            waiting.append(source)
-    done = 0
-    while done < len(facts):
-        imported = set().union(*(_imported_names(item) for item in facts[done:]))
-        parsed = {item.module.rsplit(".", 1)[-1] for item in facts[done:]}
-        done = len(facts)
-        chosen = [
-            item
-            for item in waiting
-            if item.module.rsplit(".", 1)[-1] in imported
-            or not parsed.isdisjoint(_imported_words(item.text))
-        ]
-        waiting = [item for item in waiting if item not in chosen]
-        yield from chosen
+def _in(finding: Finding, context: dict[str, str]) -> bool:
+    return finding.location.path in context
 
 
-def _imported_words(text: str) -> set[str]:
-    """Words of the import statements in a text, found without parsing it."""
-    return {word for line in _IMPORTS.findall(text) for word in _WORD.findall(line)}
+BATCH = 1000  # files whose facts are held at a time
 
 
-def _imported_names(facts: ModuleFacts) -> set[str]:
-    """Last components of every module that a file may import."""
-    from bnlint.analyzer import ir
+class _Run:
+    """One analysis."""
 
-    names: set[str] = set()
-    for node in ir.local_imports(facts.body):
-        if isinstance(node, ir.ImportFrom):
-            names.update(node.module.split("."))
-            names.update(name for name, _ in node.names)
-        else:
-            names.update(part for name, _ in node.names for part in name.split("."))
-    return names
+    def __init__(self, cache: Cache, engine: Engine, rules: tuple[Rule, ...] | None = None):
+        self.cache = cache
+        self.rules = rules
+        self.engine = engine
+        self._digests: dict[str, bytes] = {}
+        self._scans: dict[bytes, bytes] = {}
+        self._new_scans: dict[bytes, bytes] = {}
 
+    # --- which files ---------------------------------------------------------------------
 
-def _add_imports(facts: list[ModuleFacts], result: AnalysisResult) -> None:
-    """Adds the facts of every file that `facts` import, and of those that these import."""
-    from bnlint.analyzer.context import MAX_FILES, imported_paths, read_context
+    def groups(self, sources: Sequence[SourceText], follow_imports: bool) -> list[list[File]]:
+        """The parts of the project that have to be followed."""
+        from bnlint.analyzer.components import File, components
+        from bnlint.analyzer.scan import names_framework
 
-    known = {os.path.realpath(item.path) for item in facts}
-    todo = list(facts)
-    while todo and len(result.context) < MAX_FILES:
-        for path in imported_paths(todo.pop()):
-            real = os.path.realpath(path)
-            if real in known:
-                continue
-            known.add(real)
-            source = read_context(path)
-            parsed = _facts(source) if source is not None else None
-            if source is not None and parsed is not None and not isinstance(parsed, FileError):
-                result.context[source.path] = source.text
-                facts.append(parsed)
-                todo.append(parsed)
+        files = [File(source) for source in sources]
+        seeds = [file for file in files if names_framework(file.source.text)]
+        if not seeds:
+            return []
+        self._scans = self.cache.get(self._key("scan", file) for file in files)
+        if follow_imports:
+            files += self._context(files, seeds)
+        for file in files:
+            file.scan = self._scan(file)
+        self.cache.put(self._new_scans)
+        self._scans, self._new_scans = {}, {}
+        return components(files)
 
+    def _context(self, files: list[File], seeds: list[File]) -> list[File]:
+        """Every file on disk that a seed imports, and that these import."""
+        from bnlint.analyzer.components import File
+        from bnlint.analyzer.context import MAX_FILES, Disk, read_context
 
-def _facts(source: SourceText) -> ModuleFacts | FileError:
-    import libcst
+        disk = Disk()
+        known = {os.path.abspath(file.path): file for file in files}
+        real: set[str] | None = None  # only asked for when a path is not among the given ones
+        found: list[File] = []
+        todo, seen = list(seeds), {id(file) for file in seeds}
+        while todo and len(found) < MAX_FILES:
+            file = todo.pop()
+            file.scan = self._scan(file)
+            for path in disk.imported_paths(file):
+                other = known.get(os.path.abspath(path))
+                if other is None:
+                    real = real or {os.path.realpath(path) for path in known}
+                    source = read_context(path) if os.path.realpath(path) not in real else None
+                    if source is None:
+                        continue
+                    other = known[os.path.abspath(path)] = File(source, is_context=True)
+                    real.add(os.path.realpath(path))
+                    found.append(other)
+                if id(other) not in seen:
+                    seen.add(id(other))
+                    todo.append(other)
+        return sorted(found, key=lambda file: file.path)
 
-    from bnlint.analyzer.facts import module_facts, nested_too_deeply
+    def _scan(self, file: File) -> Scan:
+        import msgspec
 
-    if nested_too_deeply(source.text):
-        return FileError(source.path, "nested too deeply to be analyzed")
-    is_package = source.path.replace("\\", "/").endswith("__init__.py")
-    try:
-        return module_facts(source.text, source.path, source.module, is_package)
-    except libcst.ParserSyntaxError as error:
-        return FileError(source.path, f"not valid Python 3: {_first_line(error)}", error.raw_line)
-    except libcst.CSTValidationError as error:  # e.g. a letter newer than Python's Unicode
-        return FileError(source.path, f"not valid Python 3: {_first_line(error)}")
-    except RecursionError:
-        return FileError(source.path, "nested too deeply to be analyzed")
+        from bnlint.analyzer.scan import Scan, scan
 
-
-def _first_line(error: Exception) -> str:
-    message = getattr(error, "message", "") or str(error)
-    return message.strip().splitlines()[0] if message.strip() else "syntax error"
-
-
-def _check(
-    project: Project,
-    progress: Callable[[str], None] | None,
-    rules: Iterable[Rule] | None,
-) -> tuple[list[Finding], list[FileError]]:
-    from bnlint.analyzer.programs import programs
-    from bnlint.rule import all_rules
-
-    findings: list[Finding] = []
-    errors: list[FileError] = []
-    chosen = list(all_rules().values() if rules is None else rules)
-    for program in programs(project, errors):
-        if progress is not None:
-            progress(program.entry.name)
-        for rule in chosen:
+        if file.scan is not None:
+            return file.scan
+        key = self._key("scan", file)
+        stored = self._scans.get(key)
+        if stored is not None:
             try:
-                findings.extend(rule.run(program))
-            except Exception as error:  # one rule's bug must not hide the others' findings
-                where = program.entry.location.path
-                errors.append(FileError(where, f"internal error in {rule.code}: {error!r}"))
-    return findings, errors
+                return msgspec.msgpack.decode(stored, type=Scan)
+            except msgspec.DecodeError:
+                pass
+        result = scan(file.source.text)
+        self._new_scans[key] = msgspec.msgpack.encode(result)
+        return result
+
+    def _key(self, kind: str, file: File) -> bytes:
+        return self.cache.key(kind, self._digest(file))
+
+    def _digest(self, file: File) -> bytes:
+        from bnlint.analyzer.cache import digest
+
+        known = self._digests.get(file.path)
+        if known is None:
+            text = file.source.text.encode("utf-8", "surrogatepass")
+            known = self._digests[file.path] = digest(text)
+        return known
+
+    # --- their findings ------------------------------------------------------------------
+
+    def checked(self, groups: list[list[File]]) -> Iterator[Checked]:
+        """What the rules say about each group, in order."""
+        batch: list[list[File]] = []
+        for group in groups:
+            batch.append(group)
+            if sum(map(len, batch)) >= BATCH:
+                yield from self._checked(batch)
+                batch = []
+        yield from self._checked(batch)
+
+    def _checked(self, groups: list[list[File]]) -> Iterator[Checked]:
+        keys = [self._group_key(group) for group in groups]
+        known = _decoded(self.cache.get(keys))
+        missing = [group for group, key in zip(groups, keys, strict=True) if key not in known]
+        for group, checked in zip(missing, self._check(missing), strict=True):
+            known[self._group_key(group)] = checked
+        yield from (known[key] for key in keys)
+
+    def _group_key(self, group: list[File]) -> bytes:
+        parts = [
+            part
+            for file in group
+            for part in (
+                file.path.encode("utf-8", "surrogateescape"),
+                file.name.encode("utf-8", "surrogateescape"),
+                self._digest(file),
+            )
+        ]
+        return self.cache.key("findings", *parts)
+
+    def _check(self, groups: list[list[File]]) -> Iterator[Checked]:
+        """Works the findings of groups out, and keeps them."""
+        import msgspec
+
+        from bnlint.analyzer.engine import Crashed
+        from bnlint.analyzer.stages import Checked, check
+
+        parsed = self._parsed([file for group in groups for file in group])
+        work = [[self._member(file, parsed) for file in group] for group in groups]
+        results = self.engine.map(functools.partial(check, rules=self.rules), work)
+        for group, members, result in zip(groups, work, results, strict=True):
+            trouble = [item.parsed.trouble(item.path) for item in members]
+            errors = [error for error in trouble if error is not None]
+            if isinstance(result, Crashed):
+                crash = FileError(group[0].path, "the analyzer's process died on this project")
+                yield Checked([], [*errors, crash])
+                continue
+            checked = Checked(result.findings, [*errors, *result.errors])
+            if not result.errors:  # what a bug left out may be found next time
+                self.cache.put({self._group_key(group): msgspec.json.encode(checked)})
+            yield checked
+
+    def _member(self, file: File, parsed: dict[bytes, Parsed]) -> Member:
+        from bnlint.analyzer.stages import Member
+
+        return Member(file.path, file.name, file.is_package, parsed[self._digest(file)])
+
+    def _parsed(self, files: list[File]) -> dict[bytes, Parsed]:
+        """The facts of files by content, from the cache or parsed now."""
+        import msgspec
+
+        from bnlint.analyzer.engine import Crashed
+        from bnlint.analyzer.stages import Parsed, parse
+
+        by_key = {self._key("facts", file): file for file in files}
+        parsed: dict[bytes, Parsed] = {}
+        for key, data in self.cache.get(by_key).items():
+            try:
+                parsed[self._digest(by_key[key])] = msgspec.msgpack.decode(data, type=Parsed)
+            except msgspec.DecodeError:
+                continue
+        todo = {self._digest(file): file for file in files if self._digest(file) not in parsed}
+        texts = [file.source.text for file in todo.values()]
+        new: dict[bytes, bytes] = {}
+        for file, result in zip(todo.values(), self.engine.map(parse, texts), strict=True):
+            if isinstance(result, Crashed):
+                result = Parsed(error="the analyzer's process died on this file")
+            else:
+                new[self._key("facts", file)] = msgspec.msgpack.encode(result)
+            parsed[self._digest(file)] = result
+        self.cache.put(new)
+        return parsed
 
 
-def _merged(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding per code and place: several programs may pass through the same lines."""
-    best: dict[tuple[str, str, int, int], Finding] = {}
-    for finding in findings:
-        place = finding.location
-        key = (finding.code, place.path, place.line, place.column)
-        known = best.get(key)
-        if known is None or known.confidence < finding.confidence:
-            best[key] = finding
-    return list(best.values())
+def _decoded(stored: dict[bytes, bytes]) -> dict[bytes, Checked]:
+    import msgspec
+
+    from bnlint.analyzer.stages import Checked
+
+    known: dict[bytes, Checked] = {}
+    for key, data in stored.items():
+        try:
+            known[key] = msgspec.json.decode(data, type=Checked)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return known

@@ -5,43 +5,57 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from bnlint.analyzer import ir
+from bnlint.analyzer.components import File
+from bnlint.analyzer.scan import Import
 from bnlint.analyzer.sources import Source, read_source
 from bnlint.findings import FileError
 
 MAX_FILES = 2000  # imports of one project; a larger tree is linted as a folder
 
 
-def imported_paths(facts: ir.ModuleFacts) -> Iterator[str]:
-    """Existing files that the imports of a file may mean, on disk beside it or in its package."""
-    folder = os.path.dirname(facts.path)
-    depth = len(facts.module.split(".")) - (0 if facts.is_package else 1)
-    root = os.path.normpath(os.path.join(folder, *[".."] * depth)) if depth else folder
-    for node in ir.local_imports(facts.body):
-        if isinstance(node, ir.Import):
-            for name, _ in node.names:
-                yield from _files(name, (folder, root))
-        elif node.level:
-            base = os.path.normpath(os.path.join(folder, *[".."] * (node.level - 1)))
-            yield from _with_members(node, (base,))
-        else:
-            yield from _with_members(node, (folder, root))
+class Disk:
+    """Which files exist, each folder listed once."""
 
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
 
-def _with_members(node: ir.ImportFrom, bases: tuple[str, ...]) -> Iterator[str]:
-    yield from _files(node.module, bases)
-    for name, _ in node.names:
-        if name != "*":
-            yield from _files(f"{node.module}.{name}".strip("."), bases)
+    def imported_paths(self, file: File) -> Iterator[str]:
+        """Existing files that a file's imports may mean, beside it or in its package."""
+        folder = os.path.dirname(file.path)
+        depth = len(file.name.split(".")) - (0 if file.is_package else 1)
+        root = os.path.normpath(os.path.join(folder, *[".."] * depth)) if depth else folder
+        for node in file.scan.imports if file.scan is not None else ():
+            if node.level:
+                base = os.path.normpath(os.path.join(folder, *[".."] * (node.level - 1)))
+                yield from self._with_members(node, (base,))
+            else:
+                yield from self._with_members(node, (folder, root))
 
+    def _with_members(self, node: Import, bases: tuple[str, ...]) -> Iterator[str]:
+        yield from self._files(node.module, bases)
+        for name in node.names:
+            if name != "*":
+                yield from self._files(f"{node.module}.{name}".strip("."), bases)
 
-def _files(name: str, bases: tuple[str, ...]) -> Iterator[str]:
-    parts = name.split(".") if name else []
-    for base in dict.fromkeys(bases):
-        stem = os.path.join(base, *parts)
-        for path in (f"{stem}.py" if parts else "", os.path.join(stem, "__init__.py")):
-            if path and os.path.isfile(path):
-                yield path
+    def _files(self, name: str, bases: tuple[str, ...]) -> Iterator[str]:
+        parts = name.split(".") if name else []
+        for base in dict.fromkeys(bases):
+            stem = os.path.join(base, *parts)
+            for path in (f"{stem}.py" if parts else "", os.path.join(stem, "__init__.py")):
+                if path and self._exists(path):
+                    yield path
+
+    def _exists(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        names = self._names.get(folder)
+        if names is None:
+            try:
+                with os.scandir(folder or ".") as entries:
+                    names = frozenset(entry.name for entry in entries)
+            except OSError:
+                names = frozenset()
+            self._names[folder] = names
+        return name in names and os.path.isfile(path)
 
 
 def read_context(path: str) -> Source | None:

@@ -11,6 +11,7 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 from bnlint.findings import Edit, Finding, Location
 
 if TYPE_CHECKING:
+    from bnlint.analyzer.cache import Cache
     from bnlint.cli.lint import LintRun
     from bnlint.config import Config
 
@@ -213,7 +214,9 @@ def _lines(edit: Edit) -> range:
     return range(min(ends), max(ends) + 1)
 
 
-def fix_sources(run: LintRun, config: Config, unsafe: bool) -> tuple[dict[str, str], list[str]]:
+def fix_sources(
+    run: LintRun, config: Config, unsafe: bool, cache: Cache | None = None
+) -> tuple[dict[str, str], list[str]]:
     """Fixes every file of a run, again until nothing changes.
 
     Returns:
@@ -240,7 +243,7 @@ def fix_sources(run: LintRun, config: Config, unsafe: bool) -> tuple[dict[str, s
             Source(item.path, item.module, changed.get(path, item.text), item.cells, item.encoding)
             for path, item in current.sources.items()
         ]
-        current = lint(sources, config)
+        current = lint(sources, config, cache=cache)
     return changed, list(dict.fromkeys(notes))
 
 

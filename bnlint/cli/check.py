@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from bnlint.analyzer.cache import FOLDER, Cache
+from bnlint.analyzer.engine import local_engine
 from bnlint.analyzer.files import write_atomically
 from bnlint.analyzer.sources import Source, source_from_bytes
 from bnlint.cli.baseline import apply_baseline, write_baseline
@@ -53,6 +55,11 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--output-file", help="Write the report to this file.")
 @click.option("--stdin-filename", default="stdin.py", help="Name of the code read from '-'.")
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes.")
+@click.option("--jobs", "-j", type=click.IntRange(min=1),
+              help="Processes (default: one per core for many files).")  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option("--cache-dir", envvar="BNLINT_CACHE_DIR",
+              help="Where results are kept (default: .bnlint_cache in the project).")  # fmt: skip
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
 def check(paths: tuple[str, ...], **options: Any) -> None:
     """Lint PATHS (default: the current folder; '-' reads stdin)."""
@@ -91,8 +98,25 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     if options["write_baseline"] and not config.baseline:
         raise ConfigError("--write-baseline needs --baseline FILE")
     sources, errors = _read(paths, config, options["stdin_filename"])
-    with _progress(len(sources)) as progress:
-        run = lint(sources, config, errors, progress)
+    cache = Cache(_cache_folder(config, options))
+    engine = local_engine(options["jobs"], len(sources))
+    try:
+        with _progress(len(sources)) as progress:
+            run = lint(sources, config, errors, progress, cache, engine)
+        return _finish(run, config, options, cache)
+    finally:
+        engine.close()
+        cache.close()
+
+
+def _cache_folder(config: Config, options: dict[str, Any]) -> str | None:
+    if options["no_cache"]:
+        return None
+    return options["cache_dir"] or os.path.join(config.root, FOLDER)
+
+
+def _finish(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> int:
+    """Baseline, repairs, report; the exit code."""
     if options["write_baseline"]:
         write_baseline(config.baseline, run.report, run.texts())
         click.echo(f"Wrote {len(run.report.findings)} findings to {config.baseline}", err=True)
@@ -100,7 +124,7 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     if config.baseline:
         apply_baseline(config.baseline, run.report, run.texts())
     if options["fix"] or options["diff"]:
-        run = _fix(run, config, options)
+        run = _fix(run, config, options, cache)
     _write(run, options)
     code = run.report.exit_code
     return 0 if code == 1 and options["exit_zero"] else code
@@ -150,11 +174,11 @@ def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
         yield lambda name: status.update(f"bnlint: {name}")
 
 
-def _fix(run: LintRun, config: Config, options: dict[str, Any]) -> LintRun:
+def _fix(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> LintRun:
     """Repairs (or shows the repairs) and reports what is left."""
     from bnlint.analyzer.fixes import fix_sources
 
-    changed, notes = fix_sources(run, config, unsafe=options["unsafe_fixes"])
+    changed, notes = fix_sources(run, config, unsafe=options["unsafe_fixes"], cache=cache)
     for note in notes:
         click.echo(note, err=True)
     if options["diff"]:
@@ -173,7 +197,7 @@ def _fix(run: LintRun, config: Config, options: dict[str, Any]) -> LintRun:
         Source(item.path, item.module, changed.get(path, item.text), item.cells, item.encoding)
         for path, item in run.sources.items()
     ]
-    left = lint(sources, config) if changed else run
+    left = lint(sources, config, cache=cache) if changed else run
     left.report.errors = list(dict.fromkeys([*left.report.errors, *run.report.errors, *failed]))
     return left
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bnlint.analyzer import analyze
+from bnlint.analyzer.cache import Cache
+from bnlint.analyzer.engine import Engine
 from bnlint.analyzer.sources import Source, discover, read_source
 from bnlint.analyzer.suppressions import UNUSED, suppress
 from bnlint.config import Config
@@ -44,9 +46,11 @@ def lint(
     config: Config,
     errors: Sequence[FileError] = (),
     progress: Callable[[str], None] | None = None,
+    cache: Cache | None = None,
+    engine: Engine | None = None,
 ) -> LintRun:
-    """Analyzes sources together and applies suppressions and settings."""
-    result = analyze(sources, follow_imports=True, progress=progress)
+    """Analyzes sources together and applies suppressions and settings (see `analyze`)."""
+    result = analyze(sources, follow_imports=True, progress=progress, cache=cache, engine=engine)
     run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
     run.context = result.context
     run.sources = {source.path: source for source in sources}
@@ -56,7 +60,7 @@ def lint(
             by_path.setdefault(finding.location.path, []).append(finding)
         else:
             run.report.suppressed += 1
-    broken = {error.path for error in run.report.errors}
+    broken = {error.path for error in run.report.errors if error.fatal}
     kept: list[Finding] = []
     for source in sources:
         unused = config.enabled(UNUSED) and source.path not in broken

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Sequence
 
 import click
 from click.shell_completion import CompletionItem
 
 import bnlint
+from bnlint.analyzer.engine import prepare
 
 # Loaded when they are called: their modules may need the `runtime` extra.
 _LAZY = {
@@ -95,8 +95,7 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 clean, 1 findings, 2 usage or read errors."""
-    # Project code nests deeply in the interpreter: each of its calls takes a dozen of ours.
-    sys.setrecursionlimit(20_000)
+    prepare()
     cli.main(args=list(args) if args is not None else None, prog_name="bnlint")
 
 

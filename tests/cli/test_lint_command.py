@@ -23,6 +23,11 @@ with tf.Session() as sess:
 """
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BNLINT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
 def bnlint(*args: object, stdin: str | None = None) -> Result:
     return CliRunner().invoke(cli, [str(arg) for arg in args], input=stdin)
 
@@ -61,7 +66,7 @@ def test_clean_code_exits_0(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_file_is_named_and_the_others_are_linted(broken: Path) -> None:
-    (broken.parent / "bad.py").write_text("import tensorflow\nprint 'x'\n")
+    (broken.parent / "bad.py").write_text("import tensorflow\nbatch_norm minimize\n")
     result = bnlint(broken.parent, "--format", "json")
     assert result.exit_code == 2
     assert codes(result) == ["BN101"]
