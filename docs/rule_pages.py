@@ -37,7 +37,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Lists the rules' pages in the navigation."""
     for section in config.nav or []:
         if "Rules" in section:
-            section["Rules"] += [{code: f"rules/{code}.md"} for code in all_rules()]
+            section["Rules"] += [
+                {f"{rule.code} {rule.name}": f"rules/{rule.code}.md"}
+                for rule in all_rules().values()
+            ]
     return config
 
 
@@ -68,7 +71,7 @@ def index() -> str:
 
 def page(rule: Rule) -> str:
     """One rule's page."""
-    parts = [f"# {rule.code} {rule.name}", f"**{rule.summary[0].upper()}{rule.summary[1:]}.**"]
+    parts = [f"# {rule.code} {rule.name}", f"**{_sentence(rule.summary)}.**"]
     findings = [finding for example in rule.bad for finding in _findings(rule, example)]
     parts += [_facts(rule, findings), "## Why", rule.why.strip()]
     if (PICTURES / f"{rule.code}.png").exists():
@@ -81,8 +84,14 @@ def page(rule: Rule) -> str:
         if examples:
             parts.append(f"## {title}")
         for example in examples:
-            parts += [f"### {example.title[0].upper()}{example.title[1:]}", *_code(example)]
+            parts += [f"### {_sentence(example.title)}", *_code(example)]
     return "\n\n".join(parts) + "\n"
+
+
+def _sentence(text: str) -> str:
+    """`text` with a capital letter, unless it begins with code."""
+    first, *_ = text.split()
+    return text[0].upper() + text[1:] if first.strip(",:").isalpha() else text
 
 
 def _facts(rule: Rule, findings: list[Finding]) -> str:
@@ -101,8 +110,9 @@ def _facts(rule: Rule, findings: list[Finding]) -> str:
             ("Confidence", " or ".join(level.value for level in levels)),
             ("Repair", repair),
         ]
-    head = "| | |\n| --- | --- |\n"
-    return head + "\n".join(f"| {name} | {value} |" for name, value in rows)
+    names, values = zip(*rows, strict=True)
+    lines = (names, ["---"] * len(rows), values)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _findings(rule: Rule, example: Example) -> list[Finding]:
