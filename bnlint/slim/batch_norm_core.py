@@ -8,7 +8,7 @@ from bnlint.slim import utils
 from bnlint.slim._tf import tf
 from bnlint.slim.batch_norm_settings import Settings, run_fused
 from bnlint.slim.moving_averages import assign_moving_average
-from bnlint.slim.scoping import layer_variable, without_partitioner
+from bnlint.slim.scoping import add_to_collections, layer_variable, without_partitioner
 
 _CLIPPING_KEYS = {"rmax", "rmin", "dmax"}
 
@@ -81,8 +81,6 @@ def _create_parameters(channels: int, dtype: Any, settings: Settings, renorm: bo
             initializer,
             settings.regularizers.get(name) if trainable_name(name) else None,
             trainable,
-            settings.variables_collections,
-            name,
         )
 
     def trainable_name(name: str) -> bool:
@@ -106,6 +104,12 @@ def _create_parameters(channels: int, dtype: Any, settings: Settings, renorm: bo
                 average("renorm_mean", "moving_mean"),
                 stddev("renorm_stddev"),
             ]
+    # slim does not put the averages of renorm into `variables_collections`.
+    for var, name in zip(averages, ("moving_mean", "moving_variance"), strict=False):
+        add_to_collections(var, settings.variables_collections, name)
+    for var, name in ((beta, "beta"), (gamma, "gamma")):
+        if var is not None:
+            add_to_collections(var, settings.variables_collections, name)
     return Parameters(gamma, beta, *averages)
 
 

@@ -276,21 +276,40 @@ def separable_convolution2d(
                 "weights",
             )
             outputs = tf.nn.separable_conv2d(inputs, depthwise, pointwise, **common)
-        if normalizer_fn is None and biases_initializer is not None:
-            biases = layer_variable(
-                "bias",
-                [num_outputs or in_channels * depth_multiplier],
-                dtype,
-                biases_initializer,
-                biases_regularizer,
-                trainable,
-                variables_collections,
-                "biases",
-            )
+        if not normalizer_fn and biases_initializer:
+            biases = _separable_biases(
+                num_outputs, in_channels * depth_multiplier, dtype, biases_initializer,
+                biases_regularizer, trainable, variables_collections,
+            )  # fmt: skip
             outputs = tf.nn.bias_add(outputs, biases, data_format=data_format)
         return finish(
             outputs, normalizer_fn, normalizer_params, activation_fn, outputs_collections, sc.name
         )
+
+
+def _separable_biases(
+    num_outputs: int | None,
+    depthwise_outputs: int,
+    dtype: Any,
+    initializer: Any,
+    regularizer: Any,
+    trainable: bool,
+    variables_collections: Any,
+) -> Any:
+    if num_outputs is not None:
+        return layer_variable(
+            "bias", [num_outputs], dtype, initializer, regularizer, trainable,
+            variables_collections, "biases",
+        )  # fmt: skip
+    return model_variable(
+        "biases",
+        shape=[depthwise_outputs],
+        dtype=dtype,
+        initializer=initializer,
+        regularizer=regularizer,
+        trainable=trainable,
+        collections=utils.get_variable_collections(variables_collections, "biases"),
+    )
 
 
 def _spatial_rank(input_rank: int | None, conv_dims: int | None) -> int:

@@ -205,8 +205,9 @@ def flatten(inputs: Any, outputs_collections: Any = None, scope: Any = None) -> 
         if inputs.shape.rank is None or inputs.shape.rank < 1:
             raise ValueError(f"flatten needs inputs of a known rank above 0, got {inputs.shape}")
         size = inputs.shape[1:].num_elements()
-        batch = -1 if size is not None else tf.shape(inputs)[0]
-        outputs = tf.reshape(inputs, [batch, -1 if size is None else size])
+        with tf.name_scope("flatten"):
+            batch = -1 if size is not None else tf.shape(inputs)[0]
+            outputs = tf.reshape(inputs, [batch, -1 if size is None else size])
         outputs.set_shape([inputs.shape[0], size])
         return utils.collect_named_outputs(outputs_collections, sc, outputs)
 
@@ -281,7 +282,7 @@ def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: Any = None) -
         if not 0 <= dim < inputs.shape.rank:
             raise ValueError("dim must be positive but smaller than the input rank.")
         length = tf.sqrt(epsilon + tf.reduce_sum(tf.square(inputs), dim, keepdims=True))
-        return inputs / length
+        return tf.div(inputs, length)
 
 
 def repeat(

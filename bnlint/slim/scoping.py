@@ -8,7 +8,8 @@ slim renames them to `weights` and `biases`. The regularization losses keep the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bnlint.slim._tf import tf
@@ -18,17 +19,22 @@ from bnlint.slim.variables import add_once, model_variable
 _MODEL_VARIABLE_ARGUMENTS = frozenset(inspect.signature(model_variable).parameters)
 
 
+@contextmanager
 def layer_scope(
     scope: Any,
     default_name: str,
     inputs: Any,
     reuse: Any = None,
     rename: dict[str, str] | None = None,
-) -> Any:
+) -> Iterator[Any]:
     """A variable scope whose new variables are model variables, renamed by `rename`."""
-    return tf.variable_scope(
-        scope, default_name, [inputs], reuse=reuse, custom_getter=_model_variable_getter(rename)
-    )
+    getter = _model_variable_getter(rename)
+    with tf.variable_scope(scope, default_name, [inputs], reuse=reuse, custom_getter=getter) as sc:
+        # slim enters the scope twice, which takes its name inside it: what is called so
+        # there, as `batchnorm` in `BatchNorm`, gets a number.
+        with tf.variable_scope(sc):
+            pass
+        yield sc
 
 
 def layer_variable(
@@ -38,42 +44,44 @@ def layer_variable(
     initializer: Any,
     regularizer: Any,
     trainable: bool,
-    variables_collections: Any,
-    collections_key: str,
+    variables_collections: Any = None,
+    collections_key: str = "",
 ) -> Any:
     """The variable `name` of the current `layer_scope`, in its collections.
 
-    Its penalty goes to REGULARIZATION_LOSSES when the variable is new.
+    Its penalty (one per part of a partitioned variable) goes to REGULARIZATION_LOSSES
+    when the variable is new.
     """
     known = {id(var) for var in tf.global_variables()}
     var = tf.get_variable(name, shape, dtype, initializer, trainable=trainable)
-    if regularizer is not None and id(var) not in known:
-        with tf.name_scope(f"{name}/Regularizer"):
-            loss = regularizer(var)
-        if loss is not None:
-            tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, loss)
-    for collection in get_variable_collections(variables_collections, collections_key) or ():
-        add_once(collection, var)
+    for part in _parts(var):
+        if regularizer is not None and id(part) not in known:
+            with tf.name_scope(f"{name}/Regularizer"):
+                loss = regularizer(part)
+            if loss is not None:
+                tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, loss)
+    add_to_collections(var, variables_collections, collections_key)
     return var
 
 
-def without_partitioner() -> Any:
+def add_to_collections(var: Any, variables_collections: Any, key: str) -> None:
+    """Adds `var` (its parts) to the collections that `variables_collections` has for `key`."""
+    for collection in get_variable_collections(variables_collections, key) or ():
+        for part in _parts(var):
+            add_once(collection, part)
+
+
+def _parts(var: Any) -> list[Any]:
+    """The parts of a partitioned variable; else the variable itself."""
+    return list(var) if hasattr(var, "as_tensor") else [var]
+
+
+@contextmanager
+def without_partitioner() -> Iterator[None]:
     """The current variable scope without partitioner: moving averages cannot be split."""
-    scope = tf.variable_scope(tf.get_variable_scope(), auxiliary_name_scope=False)
-    return _Unpartitioned(scope)
-
-
-class _Unpartitioned:
-    def __init__(self, scope: Any) -> None:
-        self._scope = scope
-
-    def __enter__(self) -> Any:
-        entered = self._scope.__enter__()
-        entered.set_partitioner(None)
-        return entered
-
-    def __exit__(self, *error: Any) -> Any:
-        return self._scope.__exit__(*error)
+    with tf.variable_scope(tf.get_variable_scope(), auxiliary_name_scope=False) as scope:
+        scope.set_partitioner(None)
+        yield
 
 
 def _model_variable_getter(rename: dict[str, str] | None) -> Callable[..., Any]:

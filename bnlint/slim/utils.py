@@ -87,7 +87,8 @@ def constant_bool(value: Any) -> bool | None:
     if isinstance(value, tf.Variable):
         return None
     if tf.is_tensor(value):
-        return tf.get_static_value(value)
+        value = tf.get_static_value(value)
+        return None if value is None else bool(value)
     if value in (0, 1):
         return bool(value)
     raise TypeError(

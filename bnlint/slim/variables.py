@@ -93,7 +93,7 @@ def variable(
             shape=shape,
             dtype=dtype,
             initializer=initializer,
-            regularizer=regularizer,
+            regularizer=_adding_penalty(regularizer or tf.get_variable_scope().regularizer),
             trainable=trainable,
             collections=list(dict.fromkeys(collections)),
             caching_device=caching_device,
@@ -102,6 +102,23 @@ def variable(
             synchronization=synchronization,
             aggregation=aggregation,
         )
+
+
+def _adding_penalty(regularizer: Any) -> Any:
+    """`regularizer` as TensorFlow 1 called it: once per new variable, for a tensor.
+
+    TensorFlow 2 would put a lazy object without name into REGULARIZATION_LOSSES.
+    """
+    if regularizer is None:
+        return None
+
+    def add_penalty(var: Any) -> None:
+        with tf.name_scope(var.op.name + "/Regularizer/"):
+            loss = regularizer(var)
+        if loss is not None:
+            tf.add_to_collection(tf.GraphKeys.REGULARIZATION_LOSSES, loss)
+
+    return add_penalty
 
 
 @add_arg_scope
