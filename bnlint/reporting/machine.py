@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import xml.etree.ElementTree as ET
 from typing import Any
 
 from bnlint.findings import Finding, Location, Report, Severity
+
+
+def tool_path(path: str) -> str:
+    """A path as services match it with their own: from the current folder, with slashes, no "./".
+
+    A path outside the current folder stays absolute.
+    """
+    here = os.path.abspath(path)
+    inside = here.startswith(os.getcwd() + os.sep)
+    return (os.path.relpath(here) if inside else os.path.normpath(path)).replace(os.sep, "/")
+
+
+def in_cell(location: Location) -> str:
+    """Where in a notebook a place is, for formats that only know lines of the file; else ""."""
+    return f"cell {location.cell}, line {location.line}: " if location.cell else ""
 
 
 def location_record(location: Location) -> dict[str, Any]:
@@ -29,7 +45,7 @@ def location_record(location: Location) -> dict[str, Any]:
 def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
     """Identity of a finding that survives shifted lines: code, path, node and line text."""
     place = finding.location
-    key = "\0".join([finding.code, place.path, place.node, line.strip(), str(repeat)])
+    key = "\0".join([finding.code, tool_path(place.path), place.node, line.strip(), str(repeat)])
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
@@ -81,15 +97,15 @@ def to_github(report: Report) -> str:
     for finding in report.findings:
         place = finding.location
         properties = [f"title={_escape(f'bnlint {finding.code} {finding.name}', True)}"]
-        properties.append(f"file={_escape(place.path, True)}")
-        if place.line:
+        properties.append(f"file={_escape(tool_path(place.path), True)}")
+        if place.line and not place.cell:
             properties += [f"line={place.line}", f"col={place.column}"]
-        if place.end_line > place.line:
+        if place.end_line > place.line and not place.cell:
             properties.append(f"endLine={place.end_line}")
         text = _escape(f"{place}: {finding.code} {finding.message}")
         lines.append(f"::{level[finding.severity]} {','.join(properties)}::{text}")
     for error in report.errors:
-        place_text = f"file={_escape(error.path, True)}"
+        place_text = f"file={_escape(tool_path(error.path), True)}"
         lines.append(f"::error {place_text}::{_escape(error.message)}")
     return "".join(line + "\n" for line in lines)
 
@@ -107,10 +123,13 @@ def to_gitlab(report: Report) -> str:
             {
                 "type": "issue",
                 "check_name": f"{finding.code} {finding.name}",
-                "description": finding.message,
+                "description": in_cell(place) + finding.message,
                 "severity": level[finding.severity],
                 "fingerprint": fingerprint(finding, finding.message, seen[key]),
-                "location": {"path": place.path, "lines": {"begin": max(place.line, 1)}},
+                "location": {
+                    "path": tool_path(place.path),
+                    "lines": {"begin": 1 if place.cell else max(place.line, 1)},
+                },
             }
         )
     return json.dumps(issues, indent=2) + "\n"

@@ -8,16 +8,16 @@ from urllib.parse import quote
 
 import bnlint
 from bnlint.findings import Finding, Location, Report
-from bnlint.reporting.machine import fingerprint
+from bnlint.reporting.machine import fingerprint, in_cell, tool_path
 from bnlint.rule import Rule, all_rules
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def _location(location: Location, message: str = "") -> dict[str, Any]:
-    uri = quote(location.path.replace("\\", "/"))
+    uri = quote(tool_path(location.path))
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
-    if location.line:
+    if location.line and not location.cell:
         region = {"startLine": location.line, "startColumn": max(location.column, 1)}
         if location.end_line >= location.line and location.end_column:
             region |= {"endLine": location.end_line, "endColumn": location.end_column}
@@ -26,7 +26,7 @@ def _location(location: Location, message: str = "") -> dict[str, Any]:
     if location.node:
         record["logicalLocations"] = [{"fullyQualifiedName": location.node}]
     if message:
-        record["message"] = {"text": message}
+        record["message"] = {"text": in_cell(location) + message}
     return record
 
 
@@ -42,7 +42,7 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _result(finding: Finding, index: dict[str, int], repeat: int) -> dict[str, Any]:
-    text = f"{finding.message} {finding.help}".strip()
+    text = f"{in_cell(finding.location)}{finding.message} {finding.help}".strip()
     record: dict[str, Any] = {
         "ruleId": finding.code,
         "level": finding.severity.value,
