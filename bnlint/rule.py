@@ -69,7 +69,8 @@ class Rule:
       why: what TensorFlow does, and what the user then sees. Markdown.
       help: how to repair it. One or two sentences.
       bad, good: examples; every bad one is flagged where marked, no good one is flagged at all.
-      runtime_only: the rule has no static check (it is reported by `bnlint inspect` and kin).
+      found_by: the commands that report it: "check" (the linter), "inspect" (with `bnlint run` and
+        the library), "predictions".
     """
 
     code: str
@@ -80,8 +81,13 @@ class Rule:
     help: str
     bad: tuple[Example, ...] = ()
     good: tuple[Example, ...] = ()
-    runtime_only: bool = False
+    found_by: tuple[str, ...] = ("check",)
     checker: Check | None = field(default=None, repr=False)
+
+    @property
+    def runtime_only(self) -> bool:
+        """The linter does not report it."""
+        return "check" not in self.found_by
 
     def check(self, function: Check) -> Check:
         """Decorator that names the rule's check: Program -> findings."""

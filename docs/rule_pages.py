@@ -96,17 +96,13 @@ def _sentence(text: str) -> str:
 
 def _facts(rule: Rule, findings: list[Finding]) -> str:
     """Severity, where it is found, and what the findings in the bad examples are like."""
-    rows = [("Severity", rule.severity.value)]
-    if rule.runtime_only:
-        rows.append(("Found by", "the inspector: `bnlint inspect`, `run` or `predictions`"))
-        if rule.code == "BN001":
-            rows[-1] = ("Found by", "the linter, once all other rules have run")
-    else:
+    commands = " and ".join(f"`bnlint {command}`" for command in rule.found_by)
+    rows = [("Severity", rule.severity.value), ("Found by", commands)]
+    if rule.checker is not None:
         levels = sorted({finding.confidence for finding in findings}, reverse=True)
         fixes = {finding.fix.safe for finding in findings if finding.fix is not None}
         repair = "`--fix`" if True in fixes else "`--fix --unsafe-fixes`" if fixes else "by hand"
         rows += [
-            ("Found by", "the linter"),
             ("Confidence", " or ".join(level.value for level in levels)),
             ("Repair", repair),
         ]

@@ -14,5 +14,4 @@ It is reported so that it can be removed. (Suppressions are applied after all ru
 `bnlint.analyzer.suppressions`; this file documents the code.)
 """,
     help="Remove the comment, or the codes that are not needed.",
-    runtime_only=True,
 )

@@ -21,6 +21,7 @@ or constant predictions. A Keras layer in such a graph keeps its updates to itse
     help="Create the train op inside "
     "`with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):`, or use "
     "`slim.learning.create_train_op`, which does it for you.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "slim network, plain minimize",

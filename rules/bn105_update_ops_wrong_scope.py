@@ -18,6 +18,7 @@ RULE = Rule(
 scope (another tower, the other net of a GAN, a typo) the update ops of the trained network are
 left out and its moving statistics are never updated.""",
     help="Read UPDATE_OPS without a scope, or with the scope of the network that this step trains.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "another net's scope",

@@ -18,6 +18,7 @@ RULE = Rule(
 Neither `create_train_op` nor the usual `control_dependencies` over UPDATE_OPS sees them, so the
 program must collect and run them itself.""",
     help="Drop `updates_collections`, or run `tf.get_collection` of that collection with the train op.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "slim, plain minimize",

@@ -18,6 +18,7 @@ RULE = Rule(
 into the model: results depend on the order of the test batches, improve the longer it runs, and
 are not those of the checkpoint.""",
     help="Fetch only outputs and metrics in evaluation, and feed or pass `is_training=False`.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "restored model, updates fetched",

@@ -18,6 +18,7 @@ RULE = Rule(
 moving ones. An evaluation then depends on which images share a batch: batches of one image, or
 of one class, give nearly constant outputs.""",
     help="Build the evaluation network with `is_training=False`, or feed a placeholder.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "True written in the evaluation script",

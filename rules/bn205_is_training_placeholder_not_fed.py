@@ -17,6 +17,7 @@ statistics that stay at 0 and 1; with the default True (or fed True) evaluation 
 by itself. A SavedModel whose signature does not name the placeholder cannot be served.""",
     help="Feed True where the network trains and False where it is evaluated, or use "
     "`tf.placeholder_with_default(False, [])` and feed True in training.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "evaluation on test images feeds True",

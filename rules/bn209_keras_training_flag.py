@@ -24,6 +24,7 @@ with its moving statistics and does not update them. A flag written into the mod
 the functional call, `K.set_learning_phase(1)`) overrules Keras: prediction then normalises each batch
 by itself. (Checked on Keras 3.15 and tf-keras 2.21.)""",
     help="Pass `training=True` in the training step and `training=False` (or nothing) elsewhere.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "custom loop without training=True",

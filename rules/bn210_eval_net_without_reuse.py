@@ -17,6 +17,7 @@ of its own, which nothing trains: they stay at 0 and 1. slim and `tf.layers` giv
 names (`BatchNorm_1`, `batch_normalization_1`) without an error.""",
     help="Build the second network with `reuse=True` in the same variable scope, or use one network "
     "and a placeholder.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "the network function called twice",

@@ -16,6 +16,7 @@ RULE = Rule(
 out. A checkpoint written with that list holds the weights but not the statistics: evaluation from
 it fails to restore them, or runs with their initial 0 and 1.""",
     help="Use `tf.train.Saver()` without a variable list, or add the moving statistics to the list.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "trainable variables",

@@ -18,6 +18,7 @@ RULE = Rule(
 with 0.999 (slim's default) after 500 steps 61 % is still the initial 0 or 1. Evaluation then
 normalizes with statistics that are mostly made up. bnlint reports more than 10 %.""",
     help="Use a smaller decay (0.9 to 0.99), `zero_debias_moving_mean=True`, or more steps.",
+    found_by=("check", "inspect"),
     bad=(
         example(
             "slim's default, 500 steps",

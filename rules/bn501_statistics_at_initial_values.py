@@ -21,5 +21,5 @@ and beta are also untouched was never trained, and gets no finding.
 """.strip(),
     help="Run UPDATE_OPS together with the train op and train again, or recompute the statistics"
     " by running the net in training mode over training data.",
-    runtime_only=True,
+    found_by=("inspect",),
 )

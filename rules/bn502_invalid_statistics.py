@@ -21,5 +21,5 @@ inside any usual epsilon.
 """.strip(),
     help="Find the batch that was not finite (a loss of log(0), half precision, bad input), then"
     " restore an older checkpoint or recompute the statistics.",
-    runtime_only=True,
+    found_by=("inspect",),
 )

@@ -25,5 +25,5 @@ of 4 in the variance, beyond what n examples can tell. Fewer than 8 examples are
 """.strip(),
     help="Feed data preprocessed as in training; if it is, train longer, lower the decay, or"
     " recompute the statistics over training data.",
-    runtime_only=True,
+    found_by=("inspect",),
 )

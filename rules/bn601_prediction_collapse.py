@@ -42,7 +42,7 @@ alarm has low confidence.
 """.strip(),
     help="Check that UPDATE_OPS run in training and that the moving statistics are saved and"
     " restored: run `bnlint inspect` on the checkpoint and `bnlint` on the training script.",
-    runtime_only=True,
+    found_by=("predictions",),
 )
 
 

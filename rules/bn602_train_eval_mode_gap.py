@@ -32,7 +32,7 @@ batches of the usual size, because rows of one batch are not independent in that
 """.strip(),
     help="Compare moving and batch statistics with `bnlint inspect CHECKPOINT --data rows.npz`,"
     " and make training run the UPDATE_OPS.",
-    runtime_only=True,
+    found_by=("predictions",),
 )
 
 

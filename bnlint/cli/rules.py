@@ -24,7 +24,7 @@ def rules(format_: str) -> None:
                 "name": rule.name,
                 "severity": rule.severity.value,
                 "summary": rule.summary,
-                "runtime_only": rule.runtime_only,
+                "found_by": list(rule.found_by),
             }
             for rule in all_rules().values()
         ]
@@ -32,7 +32,7 @@ def rules(format_: str) -> None:
         return
     table = Table("Code", "Name", "Severity", "Found by", "What it finds")
     for rule in all_rules().values():
-        how = "runtime" if rule.runtime_only else "linter"
+        how = ", ".join(rule.found_by)
         table.add_row(rule.code, rule.name, rule.severity.value, how, rule.summary)
     Console().print(table)
 
