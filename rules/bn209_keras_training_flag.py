@@ -230,6 +230,25 @@ for x, y in train_data:
 """,
         ),
         example(
+            "layers frozen one by one inside the trained model",
+            """
+import tensorflow as tf
+from tensorflow import keras
+
+base = keras.applications.ResNet50(include_top=False, pooling='avg')
+for layer in base.layers:
+    layer.trainable = False
+model = keras.Sequential([base, keras.layers.Dense(10)])
+optimizer = keras.optimizers.Adam()
+
+for x, y in train_data:
+    with tf.GradientTape() as tape:
+        loss = keras.losses.sparse_categorical_crossentropy(y, model(x))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+""",
+        ),
+        example(
             "the other network of a GAN's step is not trained by it",
             """
 import tensorflow as tf
@@ -319,7 +338,8 @@ model.predict(test_images)
 def check(program: Program) -> Iterator[Finding]:
     for call in program.keras_calls:
         if call.has_batch_norm is Answer.YES and not call.frozen:
-            yield from _training_step(call)
+            if not program.freezes_layers:  # its frozen part has to stay in inference mode
+                yield from _training_step(call)
             yield from _evaluation(call)
     for run in program.keras_runs:
         if run.kind in ("evaluate", "predict"):

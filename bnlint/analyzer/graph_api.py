@@ -608,7 +608,8 @@ def optimize_loss(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 def session(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     chosen = args.get(1, "graph")
     number = chosen.slots["graph"] if isinstance(chosen, Object) and chosen.kind == "graph" else -1
-    return Object("session", graph=number)
+    # A hook may feed (tf.train.FeedFnHook and the user's own).
+    return Object("session", graph=number, hooks=_given(args, "hooks"))
 
 
 @handles_method("managed_session", "prepare_or_wait_for_session", "test_session", "cached_session")
@@ -637,7 +638,8 @@ def _run(
     outer = tf.recorder.graph
     if isinstance(receiver, Object) and receiver.slots.get("graph", -1) >= 0:
         tf.recorder.graph = receiver.slots["graph"]
-    _record_run(tf, fetches, feeds, node)
+    hooks = isinstance(receiver, Object) and receiver.slots.get("hooks") is True
+    _record_run(tf, fetches, feeds, node, others_may_feed=hooks)
     tf.recorder.graph = outer
     return UNKNOWN.but(opaque=False)
 
@@ -650,8 +652,17 @@ def evaluate_tensor(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) 
     return None
 
 
-def _record_run(tf: TensorFlow, fetches: Value, feeds: Value | None, node: ir.Call) -> None:
-    tf.recorder.session_run(node, fetches, feeds, eval_data=_is_eval_data(feeds, node))
+def _record_run(
+    tf: TensorFlow,
+    fetches: Value,
+    feeds: Value | None,
+    node: ir.Call,
+    others_may_feed: bool = False,
+) -> None:
+    tf.recorder.session_run(
+        node, fetches, feeds,
+        others_may_feed=others_may_feed, eval_data=_is_eval_data(feeds, node),
+    )  # fmt: skip
 
 
 def _is_eval_data(feeds: Value | None, node: ir.Call) -> bool:

@@ -94,6 +94,9 @@ class Library(Protocol):
     def attribute(self, receiver: Value, name: str) -> Value | None:
         """`receiver.name` for a library object; None if it is a method or not known."""
 
+    def attribute_set(self, name: str, value: Value) -> None:
+        """`something.name = value` happens."""
+
     def external(self, name: str) -> Value | None:
         """The value of an external constant such as ModeKeys.TRAIN; None if it is not one."""
 
@@ -641,6 +644,7 @@ class Interpreter:
     def _bind_attribute(self, target: ir.Attribute, value: Value, env: Env, node: ir.Node) -> None:
         owner = self.expr(target.value, env)
         shown = ir.dotted(target) or target.attr
+        self.library.attribute_set(target.attr, value)
         for option in owner.options if isinstance(owner, Choice) else (owner,):
             if isinstance(option, Instance | Object | ClassValue):
                 key = f"#{option.number}.{target.attr}"

@@ -148,7 +148,12 @@ OBJECT_METHODS["keras model", "add"] = _add_layer
 @handles("keras.Model", "keras.models.Model")
 def functional_model(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     outputs = args.get(1, "outputs")
-    return Object("keras model", symbol=symbol_of(outputs), layers=ListValue())
+    return Object("keras model", symbol=symbol_of(outputs), layers=_some_layers())
+
+
+def _some_layers() -> ListValue:
+    """`model.layers` of a model whose layers are not told apart."""
+    return ListValue(rest=Symbol(maybe=True))
 
 
 def application(tf: TensorFlow, name: str, args: Args, node: ir.Call) -> Value:
@@ -157,7 +162,7 @@ def application(tf: TensorFlow, name: str, args: Args, node: ir.Call) -> Value:
     weights = args.get(None, "weights")
     if not (isinstance(weights, Const) and weights.value is None):
         tf.program.loads_pretrained = True
-    return Object("keras model", symbol=TENSOR, layers=ListValue(), has=has)
+    return Object("keras model", symbol=TENSOR, layers=_some_layers(), has=has)
 
 
 for _name in (

@@ -223,6 +223,10 @@ class TensorFlow:
             return None
         return None
 
+    def attribute_set(self, name: str, value: Value) -> None:
+        if name == "trainable" and isinstance(value, Const) and value.value is False:
+            self.program.freezes_layers = True
+
     def _model_variables(self, model: Instance | Object) -> Symbol:
         from bnlint.analyzer.keras_api import parts_of
 

@@ -571,6 +571,7 @@ class Program:
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and kin: statistics may be copied.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
+      freezes_layers: some layer or model gets `trainable = False`.
       complete: False when the interpreter gave up before the end.
     """
 
@@ -594,6 +595,7 @@ class Program:
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False
+    freezes_layers: bool = False
     complete: bool = True
 
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:
