@@ -14,6 +14,9 @@ from bnlint.rule import all_rules
 MAX_ELEMENTS = 1 << 24
 """Longest vector that is read: no batch norm has that many channels."""
 
+MAX_TOTAL = 1 << 26
+"""Most elements that are read of one file: 512 MiB of them."""
+
 _PARTS = {
     "moving_mean": "mean",
     "moving_variance": "variance",

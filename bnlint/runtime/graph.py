@@ -172,7 +172,7 @@ class Graph:
     def _passed_in(self, argument: int) -> Iterator[Edge]:
         function = self.functions[self.nodes[argument].function]
         place = argument - function.args[0]  # arguments are numbered in a row
-        for caller in function.callers:
+        for caller in function.callers[: _FOLLOWED + 1]:
             offset = _first_argument(self.nodes[caller].op, caller_is_named=False)
             inputs = self.nodes[caller].inputs
             if offset is not None and place + offset < len(inputs):
@@ -280,6 +280,8 @@ def array_value(tensor: Any, limit: int = 1 << 20) -> Any:
     import numpy as np
     from tensorflow import make_ndarray
 
+    if tensor is None:
+        return None
     size = 1
     for dim in tensor.tensor_shape.dim:
         size *= max(dim.size, 0)

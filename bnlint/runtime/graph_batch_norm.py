@@ -382,8 +382,10 @@ def _read_statistic(graph: Graph, one: BatchNorm, which: Statistic, edge: Edge) 
             one.train_when = (_statistic_mode(graph, choice[1]) == "train") != inverted
 
 
-def _statistic_mode(graph: Graph, edge: Edge) -> Mode:
-    """Where the mean comes from, and so in which mode the batch norm runs."""
+def _statistic_mode(graph: Graph, edge: Edge, depth: int = 4) -> Mode:
+    """Where the mean comes from, and so in which mode the batch norm runs. Conditionals within
+    conditionals are followed `depth` deep: nothing keeps a graph from having them in circles.
+    """
     leaves = graph.leaves(edge)
     stored = {_is_stored(graph, number) for number, _ in leaves}
     if any(graph.nodes[number].op in ("Placeholder", "_Arg") for number, _ in leaves) or not stored:
@@ -391,9 +393,9 @@ def _statistic_mode(graph: Graph, edge: Edge) -> Mode:
     if len(stored) == 1:
         return "infer" if stored.pop() else "train"
     choice = _choice(graph, edge)
-    if choice is None:
+    if choice is None or depth == 0:
         return "unknown"
-    sides = [_statistic_mode(graph, side) for side in choice[1:]]
+    sides = [_statistic_mode(graph, side, depth - 1) for side in choice[1:]]
     return "switched" if sorted(sides) == ["infer", "train"] else "unknown"
 
 

@@ -95,6 +95,8 @@ def inspect_path(
         report.errors.append(FileError(str(path), error.strerror or str(error)))
     except UnknownNode as error:
         report.errors.append(FileError(str(path), str(error.args[0])))
+    except RecursionError:
+        report.errors.append(FileError(str(path), "nested too deep"))
     except MemoryError:
         report.errors.append(FileError(str(path), "too large for this machine's memory"))
     report.findings = sorted_findings(report.findings)
@@ -287,4 +289,7 @@ def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphRe
     if data is not None:
         from bnlint.runtime.model import load_model, measure_model
 
+        if found.foreign:
+            names = ", ".join(found.foreign[:5])
+            raise LoadError(f"a measured check would run code from outside Keras: {names}")
         _add_measured(report, measure_model(load_model(path), data), path)

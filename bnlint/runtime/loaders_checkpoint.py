@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bnlint.runtime.checkpoint import MAX_ELEMENTS, Statistics, group_variables, step_names
+from bnlint.runtime.checkpoint import (
+    MAX_ELEMENTS,
+    MAX_TOTAL,
+    Statistics,
+    group_variables,
+    step_names,
+)
 from bnlint.runtime.loaders import LoadError
 
+# TensorFlow's reader translates the errors of corrupt files to any of these.
+_READ_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError)
 # Both checkpoint formats end in a LevelDB table footer with this magic number.
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 _MAX_INDEX = 1 << 28
@@ -83,9 +91,24 @@ def read_checkpoint(prefix: Path) -> Stored:
         reader = _open(prefix)
         shapes = reader.get_variable_to_shape_map()
         names = _readable_names(reader, shapes)
+        check_total(math.prod(shapes[name]) for name in wanted(names))
         return _collect(names, lambda name: _vector(reader, name, shapes))
     except UnicodeDecodeError as error:
         raise LoadError("corrupt checkpoint: a name is not text") from error
+
+
+def wanted(names: Mapping[str, str]) -> list[str]:
+    """Of names by plain name, those that are read: batch norms' vectors and step counts."""
+    groups = group_variables(names)
+    plain = [name for parts in groups.values() for name in parts.values()] + step_names(names)
+    return [names[name] for name in plain]
+
+
+def check_total(sizes: Iterable[int]) -> None:
+    """Raises LoadError when a file's batch-norm vectors have more elements than any model's."""
+    total = sum(sizes)
+    if total > MAX_TOTAL:
+        raise LoadError(f"its batch norms have {total} elements, more than the {MAX_TOTAL} read")
 
 
 def _open(prefix: Path) -> Any:
@@ -93,12 +116,13 @@ def _open(prefix: Path) -> Any:
 
     try:
         return tf.train.load_checkpoint(str(prefix))
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, *_READ_ERRORS) as error:
         raise LoadError(f"corrupt checkpoint: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
-    return str(getattr(error, "message", error)).partition("\n")[0][:200]
+    text = str(getattr(error, "message", error)).strip().partition("\n")[0][:200]
+    return text or type(error).__name__
 
 
 def _readable_names(reader: Any, shapes: Mapping[str, Any]) -> dict[str, str]:
@@ -126,7 +150,7 @@ def _full_names(reader: Any) -> dict[str, str]:
     try:
         serialized = reader.get_tensor(_OBJECT_GRAPH)
         graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(serialized)
-    except (tf.errors.OpError, RuntimeError, ValueError, TypeError, DecodeError) as error:
+    except (tf.errors.OpError, DecodeError, *_READ_ERRORS) as error:
         raise LoadError(f"corrupt object graph: {_first_line(error)}") from error
     return {
         attribute.checkpoint_key: attribute.full_name
@@ -140,14 +164,12 @@ def _vector(reader: Any, name: str, shapes: Mapping[str, Any]) -> Any:
     import numpy as np
     import tensorflow as tf
 
-    size = 1
-    for dim in shapes[name]:
-        size *= dim
+    size = math.prod(shapes[name])
     if size > MAX_ELEMENTS:
         raise LoadError(f"{name!r} has {size} elements, too many for a batch norm")
     try:
         values = np.asarray(reader.get_tensor(name))
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, *_READ_ERRORS) as error:
         raise LoadError(f"cannot read {name!r}: {_first_line(error)}") from error
     return as_floats(values)
 
@@ -192,7 +214,8 @@ def read_npz(path: Path) -> dict[str, Any]:
                 raise LoadError(f"its arrays have more than {_MAX_NPZ} bytes")
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
-        if isinstance(error, LoadError):
-            raise
+    except (FileNotFoundError, PermissionError, IsADirectoryError, LoadError, MemoryError):
+        raise
+    # zipfile and numpy's header parser tell of corrupt files by most of Python's exceptions.
+    except Exception as error:
         raise LoadError(f"not a readable .npz file of numbers: {_first_line(error)}") from error

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,12 +16,16 @@ from typing import Any
 
 from bnlint.runtime.checkpoint import MAX_ELEMENTS, Statistics, group_variables, step_names
 from bnlint.runtime.loaders import LoadError
-from bnlint.runtime.loaders_checkpoint import Stored, as_floats, largest_step
+from bnlint.runtime.loaders_checkpoint import Stored, as_floats, check_total, largest_step, wanted
 
 _MAX_CONFIG = 1 << 26
 _MAX_WEIGHTS = 1 << 33  # bytes
-_MAX_RATIO = 1000  # deflate cannot do better than 1032:1; weights do not come near
+_MAX_RATIO = 100  # Keras does not compress its archives; deflate can reach 1032:1
+_ANY_RATIO = 1 << 20  # bytes that may be packed however well
 _MAX_OBJECTS = 1 << 20  # HDF5 groups and data sets that are looked at
+# Layers that hold Python code, or load it from elsewhere.
+_RUN_CODE = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer"})
+_RUN_CODE |= {"FlaxLayer", "function"}
 _BATCH_NORMS = frozenset({"BatchNormalization", "BatchNormalizationV1", "SyncBatchNormalization"})
 
 
@@ -34,11 +39,19 @@ class KerasLayer:
 
 @dataclass
 class KerasFile:
-    """Batch-norm layers, names of layers called with `training=True`, and stored vectors."""
+    """What a Keras file holds.
+
+    Attributes:
+      layers: its batch-norm layers.
+      always_training: names of batch norms called with `training=True`.
+      stored: their vectors.
+      foreign: classes that are not Keras', or that run code from the file or from outside of it.
+    """
 
     layers: list[KerasLayer] = field(default_factory=list)
     always_training: list[str] = field(default_factory=list)
     stored: Stored = field(default_factory=Stored)
+    foreign: list[str] = field(default_factory=list)
 
 
 def is_keras_file(path: Path) -> bool:
@@ -86,7 +99,8 @@ def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
         info = archive.getinfo(name)
     except KeyError:
         raise LoadError(f"not a .keras archive: it has no {name}") from None
-    if info.file_size > limit or info.file_size > _MAX_RATIO * max(info.compress_size, 1):
+    most = min(limit, max(_ANY_RATIO, _MAX_RATIO * info.compress_size))
+    if info.file_size > most:
         raise LoadError(f"{name} unpacks to {info.file_size} bytes, which no model needs")
     with archive.open(info) as stream:
         # zipfile stops at the announced size, whatever the data would unpack to.
@@ -105,10 +119,33 @@ def _json(text: bytes | str) -> Any:
 
 def settings(config: Any) -> KerasFile:
     """The batch norms in a serialized model: `{"class_name": ..., "config": {...}}`."""
-    found = KerasFile()
+    found = KerasFile(foreign=sorted(set(_foreign(config))))
     for layer in _layers(config):
         _walk(layer, "", _called_in_training(layer), found)
     return found
+
+
+def _foreign(entry: Any) -> Iterator[str]:
+    """Serialized objects that Keras could not rebuild from its own, harmless classes."""
+    if isinstance(entry, list):
+        for one in entry:
+            yield from _foreign(one)
+    elif isinstance(entry, dict):
+        name, module = entry.get("class_name"), entry.get("module")
+        if name in _RUN_CODE or not _is_of_keras(module):
+            yield f"{module}.{name}" if isinstance(module, str) and module else str(name)
+        for key, one in entry.items():
+            if key != "compile_config":  # models are built without their optimizer and losses
+                yield from _foreign(one)
+
+
+def _is_of_keras(module: Any) -> bool:
+    if module is None:
+        return True  # Keras 2 names no modules; unknown classes have to be registered
+    return (
+        isinstance(module, str)
+        and re.fullmatch(r"(tf_keras|keras|builtins)(\.[\w.]+)?", module) is not None
+    )
 
 
 def _layers(entry: Any) -> list[Any]:
@@ -192,6 +229,7 @@ def _from_hdf5(file: Any) -> KerasFile:
     for path in vectors:
         names[_variable_name(path, vectors, file, found)] = path
     names.pop("", None)
+    check_total(vectors[path].size or 0 for path in wanted(names))
     groups = group_variables(names)
     found.stored.groups = [
         Statistics(scope, **{part: _values(vectors[names[name]]) for part, name in parts.items()})
