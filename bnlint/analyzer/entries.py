@@ -109,6 +109,7 @@ class CallGraph:
             self.by_name.setdefault(function.name, []).append(function)
             if function.name in _BY_CLASS and owner:
                 self.by_name.setdefault(owner.rsplit(".", 1)[-1], []).append(function)
+        self._add_inherited()
         self._add_registries()
         self.owners: dict[int, tuple[int, str]] = {
             id(function): (id(module), owner) for module, function, owner in self.functions if owner
@@ -117,6 +118,16 @@ class CallGraph:
         self.acting = self._reach(EFFECTS)
         # Methods share what `self` holds: one builds the network, another trains it.
         self.building = {self.owners[number] for number in self.reaching if number in self.owners}
+
+    def _add_inherited(self) -> None:
+        """Calling a class also runs the constructors of its bases."""
+        classes = [cls for module in self.modules for cls in module.facts.classes.values()]
+        for cls in classes:
+            for base in cls.bases:
+                inherited = self.by_name.get(ir.dotted(base).rpartition(".")[2], [])
+                found = [item for item in inherited if item.name in _BY_CLASS]
+                if found and ir.dotted(base).rpartition(".")[2] != cls.name:
+                    self.by_name.setdefault(cls.name, []).extend(found)
 
     def _add_registries(self) -> None:
         """Globals that hold functions or classes: whoever reads `NETS` may call what is in it.
@@ -167,8 +178,10 @@ class CallGraph:
         return reached
 
     def _may_build(self, function: ir.FunctionDef) -> bool:
-        """It, or another method of its class, may build a batch norm."""
-        return id(function) in self.reaching or self.owners.get(id(function)) in self.building
+        """It may build a batch norm, or it ends what another method of its class began."""
+        if id(function) in self.reaching:
+            return True
+        return bool(function.reads & ENDS) and self.owners.get(id(function)) in self.building
 
     def interesting(self, reads: frozenset[str]) -> bool:
         """Code that mentions these names may build a batch norm and do something with it."""
@@ -190,7 +203,7 @@ class CallGraph:
             if id(module) not in self.relevant:
                 continue
             if _is_script(module) and (
-                self.interesting(module.facts.reads) or _may_log_logits(module.facts.reads)
+                self.interesting(_top_level_reads(module)) or _may_log_logits(module.facts.reads)
             ):
                 yield Root(module, None, "")
         for module, function, owner in self.functions:
@@ -279,9 +292,9 @@ class CallGraph:
 
 
 def _contents(value: ir.Expr) -> set[str]:
-    """Names in a literal container, or in `dict(a=net)`."""
+    """Names in a literal dict, or in `dict(a=net)`."""
     is_dict = isinstance(value, ir.Call) and ir.dotted(value.func).endswith(("dict", "Dict"))
-    if is_dict or isinstance(value, ir.Display | ir.DictDisplay | ir.Comprehension):
+    if is_dict or isinstance(value, ir.DictDisplay):
         return set(ir.names_in(value))
     return set()
 
@@ -305,6 +318,12 @@ def _is_test_case(module: Module, owner: str) -> bool:
     cls = module.facts.classes.get(owner)
     names = [ir.dotted(base) for base in cls.bases] if cls is not None else []
     return any(name.endswith(("TestCase", "Test", "TestBase")) for name in names)
+
+
+def _top_level_reads(module: Module) -> frozenset[str]:
+    """Names that code outside functions mentions; tf.app.run() and kin call `main` unnamed."""
+    names = set(ir.names_in(module.facts.body))
+    return frozenset(names | {"main"} if "run" in names else names)
 
 
 def _is_script(module: Module) -> bool:
