@@ -111,14 +111,15 @@ with tf.Session() as sess:
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
-    if any(saver.saves for saver in program.savers):
-        return  # statistics that are saved again were estimated on purpose
+    # Statistics that are saved again were estimated on purpose.
+    saved = {saver.graph for saver in program.savers if saver.saves}
+    trained = {op.graph for op in program.train_ops}
     for evaluation in program.evaluations:
         run = evaluation.run
         updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
         if run is not None:
             updated = [norm for norm in updated if _changes(norm, run)]
-        if run is None or not updated or program.train_ops:
+        if run is None or not updated or run.graph in saved | trained:
             continue
         place = Related(updated[0].location, "the batch norm whose statistics change")
         yield RULE.finding(

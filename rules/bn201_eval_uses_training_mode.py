@@ -21,6 +21,42 @@ of one class, give nearly constant outputs.""",
     found_by=("check", "inspect"),
     bad=(
         example(
+            "training and evaluation in two graphs of one script",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+def net(x, is_training):
+    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+                             normalizer_params={'is_training': is_training})
+    return slim.fully_connected(h, 10, activation_fn=None)
+
+def train():
+    x = tf.placeholder(tf.float32, [None, 64])
+    y = tf.placeholder(tf.int32, [None])
+    loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
+    train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        for images, labels in batches():
+            sess.run(train_op, {x: images, y: labels})
+        saver.save(sess, 'model.ckpt')
+
+def evaluate():
+    x = tf.placeholder(tf.float32, [None, 64])
+    scores = net(x, True)  # <- BN201
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        saver.restore(sess, 'model.ckpt')
+        print(sess.run(scores, {x: read_images()}))
+
+with tf.Graph().as_default():
+    train()
+with tf.Graph().as_default():
+    evaluate()
+""",
+        ),
+        example(
             "True written in the evaluation script",
             nets="""
 import tensorflow as tf
@@ -57,6 +93,42 @@ with tf.Session() as sess:
         ),
     ),
     good=(
+        example(
+            "training and evaluation in two graphs of one script",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+def net(x, is_training):
+    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+                             normalizer_params={'is_training': is_training})
+    return slim.fully_connected(h, 10, activation_fn=None)
+
+def train():
+    x = tf.placeholder(tf.float32, [None, 64])
+    y = tf.placeholder(tf.int32, [None])
+    loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
+    train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        for images, labels in batches():
+            sess.run(train_op, {x: images, y: labels})
+        saver.save(sess, 'model.ckpt')
+
+def evaluate():
+    x = tf.placeholder(tf.float32, [None, 64])
+    scores = net(x, False)
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        saver.restore(sess, 'model.ckpt')
+        print(sess.run(scores, {x: read_images()}))
+
+with tf.Graph().as_default():
+    train()
+with tf.Graph().as_default():
+    evaluate()
+""",
+        ),
         _clean.EVALUATED_WITH_FALSE,
         _clean.PLACEHOLDER_FED,
         _clean.SHARED_VARIABLES,

@@ -199,9 +199,9 @@ def _is_left_to_default(norm: BatchNorm) -> bool:
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
-    if program.loads_pretrained:
-        return  # a frozen, restored network is trained around on purpose
     for norm in program.batch_norms:
+        if program.starts_pretrained(norm.graph):
+            continue  # a frozen, restored network is trained around on purpose
         ops = program.trained(norm)
         if _is_left_to_default(norm) and ops and norm.trainable is not False:
             yield _finding(norm, ops[0])

@@ -19,6 +19,42 @@ statistics is the one use, and is not reported.""",
     help="Build the training network with `is_training=True`, or feed a placeholder with True.",
     bad=(
         example(
+            "training and evaluation in two graphs of one script",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+def net(x, is_training):
+    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+                             normalizer_params={'is_training': is_training})
+    return slim.fully_connected(h, 10, activation_fn=None)
+
+def train():
+    x = tf.placeholder(tf.float32, [None, 64])
+    y = tf.placeholder(tf.int32, [None])
+    loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, False))  # <- BN204
+    train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        for images, labels in batches():
+            sess.run(train_op, {x: images, y: labels})
+        saver.save(sess, 'model.ckpt')
+
+def evaluate():
+    x = tf.placeholder(tf.float32, [None, 64])
+    scores = net(x, False)
+    saver = tf.train.Saver()
+    with tf.Session() as sess:
+        saver.restore(sess, 'model.ckpt')
+        print(sess.run(scores, {x: read_images()}))
+
+with tf.Graph().as_default():
+    train()
+with tf.Graph().as_default():
+    evaluate()
+""",
+        ),
+        example(
             "False written in the training script",
             nets="""
 import tensorflow as tf
@@ -223,14 +259,19 @@ optimizer.step()
 def check(program: Program) -> Iterator[Finding]:
     if program.entry.mode in ("eval", "predict"):
         return  # an estimator builds its train op in every mode, and runs it in one
-    if program.loads_pretrained or program.stops_gradients:
-        return  # a restored or cut off network is frozen on purpose
-    if any(not norm.training.is_false for norm in program.batch_norms):
-        return  # some batch norm is switched: the others are frozen on purpose
+    if program.stops_gradients:
+        return  # a network that is cut off is frozen on purpose
     for op in program.train_ops:
+        if program.starts_pretrained(op.graph) or _switches_some(program, op.graph):
+            continue  # so is a restored one, or a part of one
         norms = [norm for norm in op.batch_norms if _is_told_to(norm)]
         if norms and not op.trains_some and len(norms) == len(op.batch_norms):
             yield _finding(op, norms)
+
+
+def _switches_some(program: Program, graph: int) -> bool:
+    """Some batch norm of the graph can run in training mode."""
+    return any(not norm.training.is_false for norm in program.batch_norms if norm.graph == graph)
 
 
 def _is_told_to(norm: BatchNorm) -> bool:

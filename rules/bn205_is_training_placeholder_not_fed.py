@@ -92,6 +92,27 @@ with tf.Session() as sess:
 """,
         ),
         example(
+            "the default is True and nothing is fed for one test image after the other",
+            """
+import tensorflow as tf
+from data import batches, test_images
+slim = tf.contrib.slim
+
+is_training = tf.placeholder_with_default(True, [])
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int64, [None])
+h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': is_training})
+scores = slim.fully_connected(h, 10, activation_fn=None)
+loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+with tf.Session() as sess:
+    for images, labels in batches:
+        sess.run(train_op, {x: images, y: labels})
+    results = [sess.run(scores, {x: image[None]}) for image in test_images]  # <- BN205
+""",
+        ),
+        example(
             "a restored network predicts with True",
             """
 import tensorflow as tf
@@ -301,9 +322,9 @@ def _evaluated_with_true(program: Program, runs: list[SessionRun], flag: Flag) -
 
 
 def _trained_with_false(program: Program, runs: list[SessionRun], flag: Flag) -> Iterator[Finding]:
-    if program.loads_pretrained or program.stops_gradients:
-        return  # frozen on purpose
     training = [run for run in runs if run.train_ops]
+    if program.stops_gradients or any(program.starts_pretrained(run.graph) for run in training):
+        return  # frozen on purpose
     if not training or any(_value(run, flag) is not False for run in training):
         return
     if any(op.trains_some for run in training for op in run.train_ops):

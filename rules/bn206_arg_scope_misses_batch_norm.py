@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import ArgScope, BatchNorm, FlagKind, Program
-from bnlint.analyzer.questions import missed_by_scope
+from bnlint.analyzer.program import ArgScope, BatchNorm, Flag, FlagKind, Program
+from bnlint.analyzer.questions import ignored_training_parameter, missed_by_scope
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.rule import Rule, example
 
@@ -256,20 +256,22 @@ def net(x, is_training):
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
     for norm in program.batch_norms:
-        scope = missed_by_scope(program, norm)
-        if scope is not None and norm.trainable is not False:
-            yield _finding(scope, norm)
+        missed = missed_by_scope(program, norm)
+        if missed is None or norm.trainable is False:
+            continue
+        scope, flag = missed
+        # True agrees with the default, unless callers can pass something else.
+        if not flag.is_true or ignored_training_parameter(norm) is not None:
+            yield _finding(scope, flag, norm)
 
 
-def _finding(scope: ArgScope, norm: BatchNorm) -> Finding:
-    flag = scope.normalizer_params_training
-    if flag is not None:
+def _finding(scope: ArgScope, flag: Flag, norm: BatchNorm) -> Finding:
+    if flag is scope.normalizer_params_training:
         message = "this batch norm does not get the arg_scope's `normalizer_params`, which hold"
     else:
         names = ", ".join(dict.fromkeys(scope.targets)) or "other functions"
         message = f"this batch norm is not in the arg_scope's list ({names}), which sets"
-        flag = scope.sets_training
-    unsure = flag is None or flag.kind is FlagKind.UNKNOWN or norm.conditional
+    unsure = flag.is_true or flag.kind is FlagKind.UNKNOWN or norm.conditional
     return RULE.finding(
         norm.location,
         f"{message} is_training; it trains always",

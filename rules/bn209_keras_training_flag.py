@@ -400,7 +400,7 @@ def _learning_phase(program: Program, phase: LearningPhase) -> Iterator[Finding]
             for norm in run.batch_norms
         )
         wrong = run.kind != "fit" if phase.value else run.kind == "fit"
-        frozen = not phase.value and (program.loads_pretrained or run.frozen)
+        frozen = not phase.value and (bool(program.loads) or run.frozen)
         if built and wrong and not frozen:
             yield RULE.finding(
                 phase.location,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from bnlint.analyzer.library import (
     _nothing,
     handles,
     handles_method,
+    names_eval_data,
     scope_name,
     text_of,
 )
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     from bnlint.analyzer.interpreter import Args
 
 Leave = Callable[[], None]
-
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_EVAL_WORDS = frozenset(["test", "testing", "val", "valid", "validation", "eval", "evaluation"])
 
 
 def _args(*positional: Value, **keywords: Value) -> Args:
@@ -483,7 +480,7 @@ def minimize(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Valu
     loss = args.get(0, "loss")
     if loss is None or isinstance(loss, Const | Instance) or isinstance(receiver, Instance):
         return None
-    tf.recorder.gradients_seen = True
+    tf.recorder.gradients.add(tf.recorder.graph)
     symbol = symbol_of(loss)
     if isinstance(loss, Function) or (_is_keras_optimizer(receiver) and tf.recorder.tapes):
         return TENSOR
@@ -505,7 +502,7 @@ def _is_optimizer(receiver: Value, node: ir.Call) -> bool:
 
 @handles_method("compute_gradients")
 def compute_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | None:
-    tf.recorder.gradients_seen = True
+    tf.recorder.gradients.add(tf.recorder.graph)
     loss = args.get(0, "loss")
     variables_ = args.get(None, "var_list")
     scope = _var_list_scope(variables_)
@@ -519,7 +516,7 @@ def compute_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call
 
 @handles("tensorflow.gradients")
 def gradients(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    tf.recorder.gradients_seen = True
+    tf.recorder.gradients.add(tf.recorder.graph)
     sources = args.get(1, "xs")
     scope = _var_list_scope(sources)
     symbol = tf.op(_differentiated(args.get(0, "ys")))
@@ -539,7 +536,7 @@ def apply_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) 
     if isinstance(receiver, Instance):
         return None
     gradient = symbol_of(args.get(0, "grads_and_vars"))
-    tf.recorder.gradients_seen = True
+    tf.recorder.gradients.add(tf.recorder.graph)
     if gradient.tape is not None:
         gradient.tape.slots["trained"] |= _models(gradient)
         return TENSOR
@@ -570,7 +567,7 @@ def _attached(tf: TensorFlow, value: Value | None, node: ir.Call) -> tuple[str, 
 
 @handles("slim.learning.create_train_op", "slim.training.create_train_op")
 def create_train_op(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    tf.recorder.gradients_seen = True
+    tf.recorder.gradients.add(tf.recorder.graph)
     # tf.contrib.training and slim.learning agree on the first three parameters.
     given = args.get(3, "update_ops")
     how, updates = _attached(tf, given, node)
@@ -586,7 +583,7 @@ def create_train_op(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
 
 @handles("slim.optimize_loss")
 def optimize_loss(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    tf.recorder.gradients_seen = True
+    tf.recorder.gradients.add(tf.recorder.graph)
     how, updates = _attached(tf, args.get(8, "update_ops"), node)
     if args.rest is not None:
         how, updates = "unknown", updates.but(maybe=True)
@@ -667,11 +664,12 @@ def _record_run(
 
 def _is_eval_data(feeds: Value | None, node: ir.Call) -> bool:
     """What a run is fed is named test, validation or eval data."""
-    keys = [symbol.key for symbol in leaves((feeds,))]
+    symbols = leaves((feeds,))
+    if any("eval data" in symbol.tags for symbol in symbols):
+        return True
     fed = [argument.value for argument in node.args[-1:]]
     names = [name for value in fed for name in ir.names_in(value)]
-    words = {word for text in (*keys, *names) for word in _WORD.findall(text)}
-    return not _EVAL_WORDS.isdisjoint(word.lower() for word in words)
+    return any(names_eval_data(text) for text in (*(symbol.key for symbol in symbols), *names))
 
 
 @handles("slim.learning.train", "slim.training.train")
@@ -681,7 +679,7 @@ def learning_train(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
         own_step = args.get(None, "train_step_fn") is not None
         tf.recorder.session_run(node, fetched, None, others_may_feed=own_step)
     if args.get(None, "init_fn") is not None:
-        tf.program.loads_pretrained = True
+        tf.recorder.loaded(tf.recorder.graph)
     steps = constant(args.get(None, "number_of_steps"), int)
     if steps:
         event = TrainingLength(steps, tf.recorder.here(node), tf.interpreter.tick())
@@ -845,8 +843,9 @@ def _saver_save(tf: TensorFlow, owner: Object, args: Args, node: ir.Call) -> Val
 
 
 def _saver_restore(tf: TensorFlow, owner: Object, args: Args, node: ir.Call) -> Value:
-    owner.slots["event"].restores.append(tf.recorder.here(node))
-    _restored(tf, node)
+    event = owner.slots["event"]
+    event.restores.append(tf.recorder.here(node))
+    _restored(tf, event.graph)
     return NONE
 
 
@@ -854,15 +853,15 @@ OBJECT_METHODS["saver", "save"] = _saver_save
 OBJECT_METHODS["saver", "restore"] = _saver_restore
 
 
-def _restored(tf: TensorFlow, node: ir.Node) -> None:
-    tf.recorder.restores.append(tf.recorder.here(node))
-    tf.program.loads_pretrained = True
+def _restored(tf: TensorFlow, graph: int) -> None:
+    tf.recorder.restored.add(graph)
+    tf.recorder.loaded(graph)
 
 
 @handles_method("restore")
 def restore(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | None:
     if "sav" in text_of(node) or "restor" in text_of(node):
-        _restored(tf, node)
+        _restored(tf, tf.recorder.graph)
         return NONE
     return None
 
@@ -870,7 +869,7 @@ def restore(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value
 @handles_method("load_weights", "load_pretrained", "load_npz", "set_weights")
 def load_weights(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) -> Value | None:
     if not isinstance(receiver, Instance):
-        tf.program.loads_pretrained = True
+        tf.recorder.loaded(tf.recorder.graph)
     return None
 
 
@@ -890,7 +889,7 @@ def supervisor(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     "tensorflow.saved_model.loader.load", "tensorflow.saved_model.load",
 )  # fmt: skip
 def init_from_checkpoint(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
-    _restored(tf, node)
+    _restored(tf, tf.recorder.graph)
     position = 1 if "from_checkpoint" in ir.dotted(node.func) else 0
     value = args.get(position, "var_list", "assignment_map")
     if value is not None and "assign_from_checkpoint" in ir.dotted(node.func):

@@ -94,6 +94,9 @@ class Library(Protocol):
     def attribute(self, receiver: Value, name: str) -> Value | None:
         """`receiver.name` for a library object; None if it is a method or not known."""
 
+    def named(self, name: str, value: Value) -> Value:
+        """`value` as it is bound to a variable of this name."""
+
     def attribute_set(self, name: str, value: Value) -> None:
         """`something.name = value` happens."""
 
@@ -380,8 +383,9 @@ class Interpreter:
                 (self.loop_items(option) for option in iterable.options), key=len, default=[]
             )
             return longest
-        symbol = symbol_of(iterable) if isinstance(iterable, Symbol) else UNKNOWN
-        return [symbol]
+        if isinstance(iterable, External):
+            return [self.library.named(iterable.name, UNKNOWN)]
+        return [symbol_of(iterable) if isinstance(iterable, Symbol) else UNKNOWN]
 
     def while_(self, node: ir.While, env: Env) -> str:
         known, _, _ = self.condition(node.test, env)
@@ -605,6 +609,7 @@ class Interpreter:
     def bind(self, target: ir.Expr, value: Value, env: Env, node: ir.Node) -> None:
         """`target = value`."""
         if isinstance(target, ir.Name):
+            value = self.library.named(target.id, value)
             home = self._home(env, target.id) if target.id in env.outer_names else env
             self._bind_slot(
                 home.slots,

@@ -161,7 +161,7 @@ def application(tf: TensorFlow, name: str, args: Args, node: ir.Call) -> Value:
     has = name.startswith(_APPLICATIONS_WITH_BATCH_NORM)
     weights = args.get(None, "weights")
     if not (isinstance(weights, Const) and weights.value is None):
-        tf.program.loads_pretrained = True
+        tf.recorder.loaded(tf.recorder.graph)
     return Object("keras model", symbol=TENSOR, layers=_some_layers(), has=has)
 
 

@@ -6,6 +6,7 @@ op: its result depends on everything it was given.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,8 @@ _PURE = frozenset(
     "collections itertools functools operator string copy pickle cv2 PIL matplotlib pandas "
     "sklearn tqdm six argparse absl types typing warnings".split()
 )
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_EVAL_WORDS = frozenset(["test", "testing", "val", "valid", "validation", "eval", "evaluation"])
 _FRAMEWORKS = frozenset(["tensorflow", "slim", "keras", "moving_averages"])
 
 
@@ -223,6 +226,12 @@ class TensorFlow:
             return None
         return None
 
+    def named(self, name: str, value: Value) -> Value:
+        data = isinstance(value, Symbol) and value.maybe and not value.batch_norms
+        if data and isinstance(value, Symbol) and names_eval_data(name):
+            return value.but(tags=value.tags | {"eval data"})
+        return value
+
     def attribute_set(self, name: str, value: Value) -> None:
         if name == "trainable" and isinstance(value, Const) and value.value is False:
             self.program.freezes_layers = True
@@ -328,6 +337,11 @@ def scope_name(value: Value | None) -> tuple[str | None, bool]:
         return None, False
     name = constant(value, str)
     return (name, False) if name is not None else (None, True)
+
+
+def names_eval_data(name: str) -> bool:
+    """A name such as `test_images`, `x_val` or `data.validation.labels`."""
+    return not _EVAL_WORDS.isdisjoint(word.lower() for word in _WORD.findall(name))
 
 
 def _nothing() -> None:

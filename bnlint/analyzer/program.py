@@ -567,7 +567,8 @@ class Program:
     """Everything that happened from one entry point. See the classes above.
 
     Attributes:
-      loads_pretrained: variables come from a checkpoint, weights file or imported graph.
+      loads: when variables come from a checkpoint, weights file or imported graph:
+        (graph, time) of each.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and kin: statistics may be copied.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
@@ -591,7 +592,7 @@ class Program:
     logs: list[LogOfTensor] = field(default_factory=list)
     training_lengths: list[TrainingLength] = field(default_factory=list)
     uses_estimator: bool = False
-    loads_pretrained: bool = False
+    loads: list[tuple[int, int]] = field(default_factory=list)
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False
@@ -601,6 +602,12 @@ class Program:
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:
         """The train ops whose loss depends on `batch_norm`'s output."""
         return [op for op in self.train_ops if batch_norm in op.batch_norms]
+
+    def starts_pretrained(self, graph: int) -> bool:
+        """Variables of `graph` are loaded before its last training step (or at all if none)."""
+        steps = [run.time for run in self.runs if run.train_ops and run.graph == graph]
+        end = max(steps, default=float("inf"))
+        return any(where == graph and time < end for where, time in self.loads)
 
     def evaluated(self) -> Iterator[tuple[Evaluation, BatchNorm]]:
         """Every (evaluation, batch norm in its network) pair."""

@@ -12,6 +12,7 @@ from bnlint.analyzer.program import (
     CollectionRead,
     ControlBlock,
     Evaluation,
+    Flag,
     Parameter,
     Program,
     TrainOp,
@@ -189,12 +190,12 @@ def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
     return parameter if parameter is not None and parameter.passed else None
 
 
-def missed_by_scope(program: Program, norm: BatchNorm) -> ArgScope | None:
+def missed_by_scope(program: Program, norm: BatchNorm) -> tuple[ArgScope, Flag] | None:
     """The arg_scope around a batch norm on slim's default that sets the flag for other ops.
 
     Either `is_training` is set for functions without batch_norm among them, or it is in
     `normalizer_params` that this batch norm does not get: called directly, or replaced by
-    normalizer_params of its own. A scope that sets True agrees with the default.
+    normalizer_params of its own.
     """
     if norm.api != "slim" or norm.training.explicit:
         return None
@@ -202,9 +203,9 @@ def missed_by_scope(program: Program, norm: BatchNorm) -> ArgScope | None:
         if norm not in scope.batch_norms:
             continue
         direct = scope.sets_training if not scope.covers_batch_norm else None
-        for flag in (direct, scope.normalizer_params_training):
-            if flag is not None and not flag.is_true:
-                return scope
+        flag = scope.normalizer_params_training or direct
+        if flag is not None:
+            return scope, flag
     return None
 
 
@@ -214,11 +215,13 @@ def separate_copies(program: Program) -> Iterator[tuple[Evaluation, BatchNorm, B
     Both come from the same line of code and have variables of their own. Programs that restore or
     assign variables are left out: the second network may get its values so (target networks).
     """
-    if program.loads_pretrained or program.assigns_variables:
+    if program.assigns_variables:
         return
     seen: set[Location] = set()
+    loaded = {graph for graph, _ in program.loads}
     for evaluation in program.evaluations:
-        if evaluation.kind != "second net":
+        run = evaluation.run
+        if evaluation.kind != "second net" or run is None or run.graph in loaded:
             continue
         for norm in evaluation.batch_norms:
             trained = _trained_twin(program, norm)

@@ -81,9 +81,9 @@ class Recorder:
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
     keras_parts: dict[int, set[int]] = field(default_factory=dict)
-    restores: list[Location] = field(default_factory=list)
+    restored: set[int] = field(default_factory=set)  # graphs that a checkpoint is restored into
     exports: list[tuple[Location, int, int]] = field(default_factory=list)
-    gradients_seen: bool = False
+    gradients: set[int] = field(default_factory=set)  # graphs in which gradients are taken
 
     # --- helpers ---------------------------------------------------------------------------
 
@@ -93,6 +93,10 @@ class Recorder:
     @property
     def conditional(self) -> bool:
         return bool(self.interpreter.path) or bool(self.conditions)
+
+    def loaded(self, graph: int) -> None:
+        """Variables of `graph` get values from outside."""
+        self.program.loads.append((graph, self.interpreter.tick()))
 
     def remember_path(self, event: object) -> None:
         self.paths[id(event)] = self.interpreter.path
@@ -483,8 +487,7 @@ class Recorder:
             return
         ops = [op for op in self.program.train_ops if op.graph == run.graph]
         if not ops:
-            restored = bool(self.restores) and not self.gradients_seen
-            if restored and not self.program.train_ops:
+            if run.graph in self.restored and run.graph not in self.gradients:
                 self._evaluation(run.location, "restored session", run.batch_norms, run)
             return
         untrained = [norm for norm in run.batch_norms if not self._trained(norm)]
@@ -503,7 +506,9 @@ class Recorder:
     def _finish_savers(self) -> None:
         for saver in self.program.savers:
             saver.other_full_saver = any(
-                other is not saver and other.selection.kind in ("all", "trainable-plus-moving")
+                other is not saver
+                and other.graph == saver.graph
+                and other.selection.kind in ("all", "trainable-plus-moving")
                 for other in self.program.savers
             )
 
