@@ -279,10 +279,10 @@ def _check_checkpoint(prefix: Path, path: str, report: GraphReport) -> None:
 
 def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphReport) -> None:
     from bnlint.runtime.checkpoint import check_stored
-    from bnlint.runtime.loaders_keras import read_keras
+    from bnlint.runtime.loaders_isolated import read_keras_isolated
     from bnlint.runtime.model import always_training, keras_info
 
-    found = read_keras(path)
+    found = read_keras_isolated(path)
     report.batch_norms = tuple(keras_info(layer.path, layer.config) for layer in found.layers)
     report.findings += always_training(found.always_training, str(path))
     report.findings += check_stored(found.stored.groups, str(path), found.stored.steps)

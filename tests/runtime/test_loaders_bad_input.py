@@ -305,6 +305,28 @@ def test_external_storage_is_refused(tmp_path: Path) -> None:
     assert "another file" in only_error(path)
 
 
+def test_an_hdf5_file_that_sends_its_library_round_in_circles(tmp_path: Path) -> None:
+    from bnlint.runtime.loaders_isolated import read_keras_isolated
+
+    content = bytearray((GRAPHS / "ok_keras_untrained.h5").read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)  # free space of no size, so the next is here again
+    path = tmp_path / "circles.h5"
+    path.write_bytes(content)
+    with pytest.raises(LoadError, match="takes more than"):
+        read_keras_isolated(path, seconds=3)
+
+
+def test_a_folder_with_its_own_h5py_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "h5py.py").write_text("open('executed', 'w').close()")
+    shutil.copy(GRAPHS / "BN502_keras_nan.h5", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert [one.code for one in inspect_path("BN502_keras_nan.h5").findings] == ["BN502"]
+    assert not (tmp_path / "executed").exists()
+
+
 def test_a_config_nested_too_deep(tmp_path: Path) -> None:
     path = tmp_path / "deep.keras"
     with zipfile.ZipFile(path, "w") as archive:
