@@ -2,12 +2,13 @@
 
 Only the fixers for syntax run: what TensorFlow calls mean is the same in both. fissix keeps
 every line where it is; within a line that it changed, a place is found by what the two versions
-of the line have in common at their beginnings and ends.
+of the line have in common.
 """
 
 from __future__ import annotations
 
 import bisect
+import difflib
 import functools
 import logging
 from collections.abc import Callable
@@ -60,36 +61,33 @@ def _places(converted: str, original: str) -> Callable[[int], int]:
     after, before = converted.splitlines(keepends=True), original.splitlines(keepends=True)
     after_starts, before_starts = _starts(after), _starts(before)
 
+    @functools.cache
+    def blocks(line: int) -> list[tuple[int, int, int]]:
+        return _common(after[line], before[line])
+
     def place(offset: int) -> int:
         line = min(bisect.bisect_right(after_starts, offset), len(after), len(before)) - 1
         if line < 0:
             return 0
-        column = _column(after[line], before[line], offset - after_starts[line])
+        column = offset - after_starts[line]
+        if after[line] != before[line]:
+            # The last common part that begins at or before the column.
+            start, there, size = max(block for block in blocks(line) if block[0] <= column)
+            column = there + min(column - start, size)
         return before_starts[line] + column
 
     return place
 
 
-def _column(after: str, before: str, column: int) -> int:
-    if after == before:
-        return column
-    shared = _shared(after, before)
-    if column <= shared:
-        return column
-    tail = min(_shared(after[::-1], before[::-1]), len(before) - shared)
-    if column >= len(after) - tail:
-        return column - len(after) + len(before)
-    return shared
+MAX_LINE = 1000  # characters; finding what two lines share takes the square of their length
 
 
-def _shared(left: str, right: str) -> int:
-    """How many characters two texts have in common at their beginnings."""
-    count = 0
-    for mine, theirs in zip(left, right, strict=False):
-        if mine != theirs:
-            break
-        count += 1
-    return count
+def _common(after: str, before: str) -> list[tuple[int, int, int]]:
+    """(start in `after`, start in `before`, length) of the parts that two lines share."""
+    if max(len(after), len(before)) > MAX_LINE:
+        return [(0, 0, 0)]
+    matcher = difflib.SequenceMatcher(None, after, before, autojunk=False)
+    return [(0, 0, 0), *matcher.get_matching_blocks()[:-1]]
 
 
 def _move(part: object, place: Callable[[int], int]) -> None:
