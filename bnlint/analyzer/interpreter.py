@@ -675,7 +675,7 @@ class Interpreter:
         if isinstance(owner, DictValue):
             key = dict_key(index)
             if key is None:
-                rest = symbol_of(owner.rest, value).but(maybe=True)
+                rest = symbol_of(owner.rest, value, index).but(maybe=True)
                 self.assign_slot(owner.slots, "rest", rest)
             else:
                 self.assign_slot(owner.slots, ("=", key), value)
@@ -1049,9 +1049,10 @@ class Interpreter:
             if key is None:
                 self._update(result, value)
                 continue
-            constant = dict_key(self.expr(key, env))
-            if constant is None:
-                result.slots["rest"] = symbol_of(result.rest, value).but(maybe=True)
+            index = self.expr(key, env)
+            constant = dict_key(index)
+            if constant is None:  # a fed tensor's key keeps what it is computed from
+                result.slots["rest"] = symbol_of(result.rest, value, index).but(maybe=True)
             else:
                 result.slots[("=", constant)] = value
         return result

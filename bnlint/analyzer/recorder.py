@@ -338,10 +338,12 @@ class Recorder:
         """Records a Session.run of `fetches` with `feeds`."""
         symbol = symbol_of(fetches)
         fed, unknown = _feeds(feeds)
+        # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
+        cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
         event = SessionRun(
             location=self.here(node), fetches_unknown=symbol.opaque,
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
-            batch_norms=sorted(symbol.batch_norms, key=lambda norm: norm.time),
+            batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
             updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
             feeds_eval_data=eval_data,
             in_loop=self.interpreter.loop_depth > 0, frames=tuple(self.interpreter.frames),

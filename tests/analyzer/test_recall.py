@@ -487,3 +487,23 @@ def test_lost_updates_are_found(name: str) -> None:
 @pytest.mark.parametrize("name", PROJECTS)
 def test_run_updates_are_no_finding(name: str) -> None:
     assert findings_in(written(PROJECTS[name], GOOD)) == set()
+
+
+VAE = """
+import tensorflow as tf
+slim = tf.contrib.slim
+images = tf.placeholder(tf.float32, [None, 8])
+latent = tf.nn.relu(slim.batch_norm(slim.fully_connected(images, 4), is_training=True)) + 1.0
+output = slim.fully_connected(latent, 8, activation_fn=None)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    saver.restore(sess, 'model')
+    print(sess.run(output, {FEED: batch()}))
+"""
+
+
+def test_a_fed_tensor_is_not_computed() -> None:
+    encoded = example("", VAE.replace("FEED", "images"))
+    assert findings_in(encoded) == {("train.py", 4, "BN201")}
+    decoded = example("", VAE.replace("FEED", "latent"))
+    assert findings_in(decoded) == set()
