@@ -144,6 +144,24 @@ print(model.predict(test_images))
     ),
     good=(
         example(
+            "a second loss on the inference output of a model that is trained with the flag",
+            """
+import tensorflow as tf
+model = tf.keras.Sequential([tf.keras.layers.Dense(8), tf.keras.layers.BatchNormalization()])
+optimizer = tf.keras.optimizers.Adam()
+
+def step(noise, trigger, target):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(noise, training=True) ** 2)
+        loss += tf.reduce_mean((model(trigger) - target) ** 2)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+
+for noise, trigger, target in batches():
+    step(noise, trigger, target)
+""",
+        ),
+        example(
             "fit, evaluate and predict",
             """
 from tensorflow import keras
@@ -339,7 +357,7 @@ def check(program: Program) -> Iterator[Finding]:
     for call in program.keras_calls:
         if call.has_batch_norm is Answer.YES and not call.frozen:
             if not program.freezes_layers:  # its frozen part has to stay in inference mode
-                yield from _training_step(call)
+                yield from _training_step(program, call)
             yield from _evaluation(call)
     for run in program.keras_runs:
         if run.kind in ("evaluate", "predict"):
@@ -348,8 +366,15 @@ def check(program: Program) -> Iterator[Finding]:
         yield from _learning_phase(program, phase)
 
 
-def _training_step(call: KerasCall) -> Iterator[Finding]:
+def _training_step(program: Program, call: KerasCall) -> Iterator[Finding]:
     if call.purpose != "train" or call.training.explicit or call.default is True:
+        return
+    # Where the same model is trained with the flag too, the mode is chosen call by call: a second
+    # loss on its inference output, say.
+    if any(
+        other.model == call.model and other.purpose == "train" and other.training.explicit
+        for other in program.keras_calls
+    ):
         return
     edit = Edit("set-keyword", call.location, name="training", value="True")
     yield RULE.finding(
