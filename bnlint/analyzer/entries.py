@@ -42,7 +42,7 @@ class Root:
     owner: str
 
 
-FRAMEWORKS = frozenset("tensorflow tf_slim keras tf_keras".split())
+FRAMEWORKS = frozenset("tensorflow tf_slim keras tf_keras bnlint".split())
 
 
 def relevant_modules(project: Project) -> set[int]:

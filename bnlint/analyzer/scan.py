@@ -13,7 +13,7 @@ import msgspec
 from bnlint.analyzer.entries import EFFECTS, TRIGGERS
 
 # Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
-FRAMEWORKS = ("tensorflow", "keras", "tf_slim", "bnlint.slim")
+FRAMEWORKS = ("tensorflow", "keras", "tf_slim", "bnlint")
 _LOG = re.compile(r"\blog\b")
 _BY_NAME = ("import_module", "__import__", "spec_from_file_location", "load_source", "load_module")
 _STRING = re.compile(r"""["']([A-Za-z_][\w.]*)""")

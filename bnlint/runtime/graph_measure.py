@@ -136,7 +136,7 @@ def _run(
     inputs = [
         running.get_tensor_by_name(graph.tensor_name(graph.strip(one.input))) for one in found
     ]
-    stored = [_stored(session, running, graph, one) for one in found]
+    stored = [stored_statistics(session, running, graph, one) for one in found]
     moments = [Moments() for _ in found]
     examples = len(next(iter(feeds.values())))
     for start in range(0, examples, _BATCH):
@@ -144,7 +144,7 @@ def _run(
         for statistics, total, values in zip(
             stored, moments, session.run(inputs, {**batch, **switches}), strict=True
         ):
-            axis = _channel_axis(values.shape, statistics.mean.size)
+            axis = channel_axis(values.shape, statistics.mean.size)
             if axis is not None:
                 rows = np.moveaxis(np.asarray(values, np.float64), axis, -1)
                 rows = rows.reshape(-1, statistics.mean.size)
@@ -154,7 +154,8 @@ def _run(
             yield one, statistics, total.statistics()
 
 
-def _stored(session: Any, running: Any, graph: Graph, one: BatchNorm) -> Statistics:
+def stored_statistics(session: Any, running: Any, graph: Graph, one: BatchNorm) -> Statistics:
+    """The moving statistics as they are in `session` now."""
     import numpy as np
 
     def value(number: int) -> Any:
@@ -173,7 +174,7 @@ def _stored(session: Any, running: Any, graph: Graph, one: BatchNorm) -> Statist
     )
 
 
-def _channel_axis(shape: Sequence[int], channels: int) -> int | None:
+def channel_axis(shape: Sequence[int], channels: int) -> int | None:
     """Channels are last, or (NCHW) second; None when neither fits."""
     axes = [
         axis for axis in (len(shape) - 1, 1) if 0 < axis < len(shape) and shape[axis] == channels
