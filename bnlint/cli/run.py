@@ -2,56 +2,94 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from bnlint.findings import Finding
+from bnlint.reporting import FORMATS, render
 
-_FORMATS = ["text", "concise", "json", "sarif", "github", "junit"]
+if TYPE_CHECKING:
+    from bnlint.findings import Finding, Report
+
+_AT_ONCE = ("text", "concise", "github")
+_RECURSION_LIMIT = 1000  # Python's own; the `bnlint` command raises it for the analyzer
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--stop", is_flag=True, help="Stop the training at the first finding.")
-@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="text")
+@click.option("--stop", is_flag=True, help="End the script at the first finding.")
 @click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="Write the report there at the end, instead of to stderr at the first finding.",
+    "--format", "output_format", type=click.Choice(FORMATS), default="text", show_default=True
+)
+@click.option(
+    "--save-to",
+    type=click.Path(dir_okay=False),
+    help="Write the report to this file at the end, instead of to stderr.",
 )
 def run(
     script: Path,
     arguments: tuple[str, ...],
     stop: bool,
     output_format: str,
-    output: Path | None,
+    save_to: str | None,
 ) -> None:
     """Run SCRIPT with ARGUMENTS (after `--`), and check batch norm at its first training step.
 
-    That is the first `Session.run` of a train op, or Keras' `fit`. The exit code is the script's
-    own, if that is not 0; else 1 with findings, 2 if the inspection itself failed.
+    That is the first `Session.run` of each train op, or Keras' `fit`; custom training loops in
+    eager mode are not seen. Findings go to stderr while the script runs (text, concise,
+    github) or at its end. The exit code is the script's own, if that is not 0; else 1 with
+    findings, 2 if the inspection itself failed.
     """
     from bnlint.findings import Report
-    from bnlint.reporting import render
     from bnlint.runtime.run_script import run_script
 
+    at_once = save_to is None and output_format in _AT_ONCE
+
     def tell(findings: list[Finding]) -> None:
-        if output is None:
-            render(Report(findings=findings, files=1), output_format, sys.stderr)
+        if at_once:
+            report = Report(findings=findings, files=1)
+            sys.stdout.flush()
+            render(report, output_format, sys.stderr, sources=_sources(report))
 
     if arguments[:1] == ("--",):
         arguments = arguments[1:]
+    sys.setrecursionlimit(_RECURSION_LIMIT)
     result = run_script(script, arguments, stop=stop, on_findings=tell)
     for error in result.report.errors:
         click.echo(f"bnlint: {error.path}: {error.message}", err=True)
-    if not result.report.files:
+    if not result.report.files and not result.report.errors:
         click.echo("bnlint: the script ran no train op and no fit; nothing was checked", err=True)
-    if output is not None:
-        with output.open("w", encoding="utf-8") as stream:
-            render(result.report, output_format, stream)
+    if not at_once:
+        stream = io.StringIO()
+        render(result.report, output_format, stream, sources=_sources(result.report))
+        _write(save_to, stream.getvalue())
     raise SystemExit(result.exit_code or result.report.exit_code)
+
+
+def _sources(report: Report) -> dict[str, str]:
+    """The files that findings point into, for excerpts."""
+    places = [one.location for one in report.findings]
+    places += [item.location for one in report.findings for item in one.related]
+    texts = {}
+    for path in {place.path for place in places if place.line}:
+        # The script may have changed or removed it meanwhile.
+        with contextlib.suppress(OSError, ValueError):
+            texts[path] = Path(path).read_text(encoding="utf-8")
+    return texts
+
+
+def _write(path: str | None, text: str) -> None:
+    from bnlint.analyzer.files import write_atomically
+
+    if path is None:
+        click.echo(text, err=True, nl=False)
+        return
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise click.UsageError(f"{path}: cannot be written: {error.strerror}") from error

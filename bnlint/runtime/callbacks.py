@@ -137,7 +137,7 @@ class _BatchNormWatcher:
         self._tell(found)
 
     def _start_watching(self) -> None:
-        found = _named(batch_norm_layers(self.model))
+        found = named_layers(self.model)
         self._layers = {name: found[name] for name in spread(list(found))}
         if not self._layers:
             return
@@ -163,10 +163,10 @@ class _BatchNormWatcher:
             self.model.stop_training = True
 
 
-def _named(layers: list[Any]) -> dict[str, Any]:
-    """Built layers by name. Layers of nested models may share one: they get a number."""
+def named_layers(model: Any) -> dict[str, Any]:
+    """A model's built batch norms by name. Those of nested models may share one: it is numbered."""
     found: dict[str, Any] = {}
-    for layer in layers:
+    for layer in batch_norm_layers(model):
         if getattr(layer, "moving_mean", None) is None:
             continue
         name, number = layer.name, 2

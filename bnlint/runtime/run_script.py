@@ -6,10 +6,10 @@ script sets up first (environment variables, devices) still takes effect.
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 import sysconfig
-import traceback
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -20,14 +20,18 @@ from typing import Any
 import wrapt
 
 from bnlint.findings import FileError, Finding, Location, Related, Report, sorted_findings
-from bnlint.runtime.callbacks import keras_callback
+from bnlint.runtime.callbacks import keras_callback, named_layers
 from bnlint.runtime.graph_report import GraphReport
 from bnlint.runtime.monitor_session import SessionMonitor
 
-_OWN = str(Path(__file__).parent.parent)
 _LIBRARIES = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    os.path.join(folder, "")
+    for folder in {
+        str(Path(__file__).parent.parent),
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    }
 )
+_LOST_UPDATES = ("BN101", "BN105", "BN107")
 
 
 @dataclass
@@ -59,14 +63,15 @@ def run_script(
     Args:
       script: the Python file to run. It runs in this process, with all its effects.
       arguments: its command line.
-      stop: end the script (SystemExit, or Keras' `stop_training`) at the first finding.
+      stop: end the script at the first finding, by a SystemExit inside its training step.
       on_findings: called as soon as there is something to say, while the script runs.
     """
     inspector = _Inspector(str(script), stop, on_findings)
     inspector.attach()
     old_argv, old_path = sys.argv, list(sys.path)
     sys.argv = [str(script), *arguments]
-    sys.path[:0] = [str(script.resolve().parent)]
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path[0] = str(script.resolve().parent)  # as Python does
     try:
         inspector.result.exit_code = _execute(script)
     finally:
@@ -78,28 +83,30 @@ def run_script(
 
 def _execute(script: Path) -> int:
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        runpy.run_path(_main_file(script), run_name="__main__")
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
-            return end.code or 0
+            return int(end.code or 0)
         print(end.code, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     except BaseException as error:
-        _print_traceback(error, script)
-        return 1
+        _show(error, script)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
 
-def _print_traceback(error: BaseException, script: Path) -> None:
-    """The traceback as Python would print it without bnlint: from the script's frame on."""
+def _main_file(script: Path) -> str:
+    """`__file__` of a script: Python makes it absolute, and keeps symbolic links."""
+    return os.path.abspath(script)
+
+
+def _show(error: BaseException, script: Path) -> None:
+    """As Python shows it without bnlint: the traceback from the script's frame on."""
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != str(script):
+    while frames is not None and frames.tb_frame.f_code.co_filename != _main_file(script):
         frames = frames.tb_next
-    if frames is None:  # the script did not even start: a syntax error
-        error = error.with_traceback(None)
-    traceback.print_exception(type(error), error, frames)
+    # There are none where the script did not even start: a syntax error.
+    sys.excepthook(type(error), error.with_traceback(frames), frames)
 
 
 class _Inspector:
@@ -113,13 +120,16 @@ class _Inspector:
         self._script = script
         self._stop = stop
         self._on_findings = on_findings
-        self._monitors: list[tuple[Any, SessionMonitor]] = []
+        self._monitors: dict[int, _Watched] = {}
         self._created: weakref.WeakKeyDictionary[Any, Location] = weakref.WeakKeyDictionary()
 
     def attach(self) -> None:
         """Patch each library when it is imported (at once, if it is already)."""
+        session = "tensorflow.python.client.session"
         patches: list[tuple[str, str, Callable[..., Any]]] = [
-            ("tensorflow.python.client.session", "BaseSession.run", self._session_run),
+            (session, "BaseSession.run", self._session_run),
+            # Keras in graph mode (tf-keras with eager execution disabled) trains by these.
+            (session, "BaseSession._make_callable_from_options", self._make_callable),
             ("keras.src.models.model", "Model.fit", self._fit),
             ("tf_keras.src.engine.training", "Model.fit", self._fit),
         ]
@@ -131,59 +141,51 @@ class _Inspector:
 
     def _session_run(self, wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
         if self.active:
-            self._before_run(session, *args, **kwargs)
+            self._before_run(session.graph, *args, **kwargs)
+        return wrapped(*args, **kwargs)
+
+    def _make_callable(self, wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
+        if self.active and args:
+            self._before_run(session.graph, [*args[0].fetch, *args[0].target])
         return wrapped(*args, **kwargs)
 
     def _before_run(
-        self, session: Any, fetches: Any, feed_dict: Any = None, *_: Any, **__: Any
+        self, graph: Any, fetches: Any, feed_dict: Any = None, *_: Any, **__: Any
     ) -> None:
-        monitor = self._monitor(session.graph)
-        if monitor.report is not None:
+        watched = self._monitors.get(id(graph))
+        if watched is None:
+            watched = self._monitors[id(graph)] = _Watched(graph, self._script)
+        monitor = watched.monitor
+        if monitor.failure is not None:
             return
-        try:
-            monitor.before_run(session.graph, fetches, feed_dict)
-        except Exception as error:  # the user's training must not die of our inspection
-            self._failed(error)
-            return
-        if monitor.report is not None:
-            self._add(monitor.report, lambda name: _op_line(session.graph, name))
-
-    def _monitor(self, graph: Any) -> SessionMonitor:
-        for known, monitor in self._monitors:
-            if known is graph:
-                return monitor
-        monitor = SessionMonitor(lambda finding: None, path=self._script, overhead=0.0)
-        self._monitors.append((graph, monitor))
-        return monitor
+        monitor.before_run(graph, fetches, feed_dict)
+        if monitor.failure is not None:
+            self._failed(monitor.failure)
+        if monitor.report is not None and not watched.counted:
+            watched.counted = True
+            self._count(monitor.report)
+        fresh = list(watched.fresh)
+        watched.fresh.clear()
+        if fresh and monitor.report is not None:
+            report = monitor.report
+            self._tell([_with_op_lines(finding, graph, report) for finding in fresh])
 
     def _fit(self, wrapped: Any, model: Any, args: Any, kwargs: Any) -> Any:
-        if not self.active:
+        if not self.active or not _runs_eagerly():
             return wrapped(*args, **kwargs)
-        watcher = keras_callback(model, stop=self._stop, on_finding=lambda finding: None)
-        callbacks = kwargs.get("callbacks")
-        if hasattr(callbacks, "append") and not isinstance(callbacks, list):
-            callbacks.append(watcher)  # a CallbackList
-        else:
-            own = (
-                callbacks
-                if isinstance(callbacks, list | tuple)
-                else [callbacks]
-                if callbacks
-                else []
-            )
-            kwargs = {**kwargs, "callbacks": [*own, watcher]}
-        # Told before the script goes on, also when `fit` raises.
+        watcher = keras_callback(model, on_finding=lambda finding: self._tell([locate(finding)]))
+
+        def locate(finding: Finding) -> Finding:
+            return _with_lines(finding, self._layer_lines(watcher.model).get)
+
+        args, kwargs = _with_callback(args, kwargs, watcher)
         try:
             return wrapped(*args, **kwargs)
-        finally:
-            self._fitted(watcher)
-
-    def _fitted(self, watcher: Any) -> None:
-        if watcher.report is None:
-            return
-        report = replace(watcher.report, findings=list(watcher.findings))
-        lines = {layer.name: place for layer, place in self._created.items()}
-        self._add(report, lines.get)
+        finally:  # also when `fit` raises
+            if watcher.failure is not None:
+                self._failed(watcher.failure)
+            elif watcher.report is not None:
+                self._count(replace(watcher.report, findings=list(watcher.findings)))
 
     def _layer_init(self, wrapped: Any, layer: Any, args: Any, kwargs: Any) -> Any:
         wrapped(*args, **kwargs)
@@ -191,17 +193,27 @@ class _Inspector:
         if place is not None:
             self._created[layer] = place
 
-    def _add(self, report: GraphReport, line_of: Callable[[str], Location | None]) -> None:
-        result = self.result
-        found = [_with_line(finding, line_of) for finding in report.findings]
-        result.graphs.append(report)
-        result.report.files += 1
-        result.report.errors += report.errors
-        result.report.findings += found
-        if found:
-            self._on_findings(found)
-            if self._stop:
-                raise SystemExit(1)
+    def _layer_lines(self, model: Any) -> dict[str, Location]:
+        """The user's line that made each batch-norm layer, by the layer's name."""
+        layers = named_layers(model)
+        return {
+            name: self._created[layer] for name, layer in layers.items() if layer in self._created
+        }
+
+    def _count(self, report: GraphReport) -> None:
+        self.result.graphs.append(report)
+        self.result.report.files += 1
+        self.result.report.errors += report.errors
+
+    def _tell(self, findings: list[Finding]) -> None:
+        known = {(one.code, one.location) for one in self.result.report.findings}
+        fresh = [one for one in findings if (one.code, one.location) not in known]
+        if not fresh:  # `fit` in a loop
+            return
+        self.result.report.findings += fresh
+        self._on_findings(fresh)
+        if self._stop:
+            raise SystemExit(1)
 
     def _failed(self, error: Exception) -> None:
         message = f"the inspection failed: {type(error).__name__}: {error}"
@@ -216,8 +228,41 @@ def _patcher(name: str, wrapper: Callable[..., Any]) -> Callable[[Any], None]:
     return patch
 
 
-def _with_line(finding: Finding, line_of: Callable[[str], Location | None]) -> Finding:
-    """The finding, at the script's line that created its op or layer, where that is known."""
+class _Watched:
+    """A graph that sessions run, and what its monitor found but has not told yet."""
+
+    def __init__(self, graph: Any, path: str) -> None:
+        self.graph = graph  # kept: another graph must not get its id
+        self.fresh: list[Finding] = []
+        self.counted = False
+        self.monitor = SessionMonitor(self.fresh.append, path=path, overhead=0.0)
+
+
+def _runs_eagerly() -> bool:
+    """Keras in TensorFlow's graph mode trains through a session, which is watched instead."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is None or tensorflow.executing_eagerly()
+
+
+def _with_callback(
+    args: tuple[Any, ...], kwargs: dict[str, Any], watcher: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of `Model.fit` with a callback more."""
+    position = 5  # fit(x, y, batch_size, epochs, verbose, callbacks, ...)
+    given = args[position] if len(args) > position else kwargs.get("callbacks")
+    if given is not None and not isinstance(given, list | tuple):
+        given = getattr(given, "callbacks", [given])  # a CallbackList, or a single one
+        if isinstance(given, list):
+            given.append(watcher)
+            return args, kwargs
+    both = [*(given or ()), watcher]
+    if len(args) > position:
+        return (*args[:position], both, *args[position + 1 :]), kwargs
+    return args, {**kwargs, "callbacks": both}
+
+
+def _with_lines(finding: Finding, line_of: Callable[[str], Location | None]) -> Finding:
+    """The finding, at the user's line that created its op or layer, where that is known."""
 
     def locate(place: Location) -> Location:
         line = line_of(place.node) if place.node else None
@@ -225,6 +270,25 @@ def _with_line(finding: Finding, line_of: Callable[[str], Location | None]) -> F
 
     related = tuple(Related(locate(item.location), item.message) for item in finding.related)
     return replace(finding, location=locate(finding.location), related=related)
+
+
+def _with_op_lines(finding: Finding, graph: Any, report: GraphReport) -> Finding:
+    """Also names the line that made the train op, where that is what is wrong."""
+    # An op in a function's body (`tf.cond`) has no line in the graph, but its variables have.
+    variables = {
+        f"{norm.function}/{norm.name}": norm.moving_mean
+        for norm in report.batch_norms
+        if norm.function
+    }
+    located = _with_lines(finding, lambda name: _op_line(graph, variables.get(name, name)))
+    if finding.code not in _LOST_UPDATES:
+        return located
+    related = tuple(
+        Related(replace(line, node=name), "the train op is made here")
+        for name in report.train_ops
+        if repr(name) in finding.message and (line := _op_line(graph, name)) is not None
+    )
+    return replace(located, related=(*related, *located.related))
 
 
 def _op_line(graph: Any, name: str) -> Location | None:
@@ -245,7 +309,9 @@ def _user_line(frame: FrameType | None) -> Location | None:
 
 def _is_users(path: str) -> bool:
     """Whether a file is the user's, not a library's, Python's or bnlint's."""
-    return not path.startswith(("<", _OWN, *_LIBRARIES))
+    parts = Path(path).parts
+    installed = "site-packages" in parts or "dist-packages" in parts
+    return not installed and not path.startswith(("<", *_LIBRARIES))
 
 
 def _location(path: str, line: int) -> Location:
