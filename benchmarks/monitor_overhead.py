@@ -4,10 +4,10 @@ Usage: TF_CPP_MIN_LOG_LEVEL=3 python benchmarks/monitor_overhead.py [--rounds 30
 
 Two measurements, because a machine's noise is larger than what is measured:
 
-- wall clock: blocks of steps with and without the monitor, in alternating order, in one process.
-  Overhead is the median over the rounds of (with - without) / without; the range given is
-  a bootstrap's 95 % interval of that median.
-- own time: the time spent inside the monitor's own methods, as a share of the training time.
+- CPU time: blocks of steps with and without the monitor, in alternating order, in one process
+  whose TensorFlow has one thread, so that other processes disturb little. Overhead is the median
+  over the rounds of (with - without) / without; the range is a bootstrap's 95 % interval of it.
+- own time: wall-clock time spent inside the monitor's own methods, as a share of the whole.
 
 The one-time inspection at the first step is measured on its own.
 """
@@ -28,6 +28,7 @@ import tensorflow as tf
 from bnlint import BatchNormHook, keras_callback, slim
 
 v1 = tf.compat.v1
+SECONDS = 1.0  # of a block
 RESULTS = Path(__file__).with_suffix(".md")
 # name: (batch, image side, channels, convolutions). The smallest step is the worst case.
 SIZES = {"small": (32, 8, 16, 3), "medium": (64, 16, 32, 8), "deep": (32, 16, 32, 24)}
@@ -128,19 +129,22 @@ class KerasTraining:
 
 def measure(kind: Callable[[str, bool], Any], size: str, rounds: int) -> dict[str, float]:
     """Milliseconds and shares; see the module's docstring."""
+    clock = time.process_time
     plain, watched = kind(size, False), kind(size, True)
     for training in (plain, watched):
         training.run(20)
-    begin = time.perf_counter()
+    begin = clock()
     plain.run(20)
-    steps = max(10, round(1.0 / ((time.perf_counter() - begin) / 20)))  # blocks of a second
-    watched.own.seconds = 0.0
+    steps = max(10, round(SECONDS / ((clock() - begin) / 20)))
+    watched.own.seconds = wall = 0.0
     times: dict[Any, list[float]] = {plain: [], watched: []}
     for number in range(rounds):
         for training in (plain, watched) if number % 2 else (watched, plain):
-            begin = time.perf_counter()
+            begin, wall_begin = clock(), time.perf_counter()
             training.run(steps)
-            times[training].append((time.perf_counter() - begin) / steps)
+            times[training].append((clock() - begin) / steps)
+            if training is watched:
+                wall += time.perf_counter() - wall_begin
     without, with_ = np.array(times[plain]), np.array(times[watched])
     ratios = (with_ - without) / without
     random = np.random.default_rng(0)
@@ -152,7 +156,7 @@ def measure(kind: Callable[[str, bool], Any], size: str, rounds: int) -> dict[st
         "overhead": float(np.median(ratios)),
         "low": float(np.quantile(medians, 0.025)),
         "high": float(np.quantile(medians, 0.975)),
-        "own": watched.own.seconds / (with_.sum() * steps),
+        "own": watched.own.seconds / wall,
         "first": watched.first,
         "steps": float(steps * rounds),
     }
@@ -175,6 +179,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     lines = [
         "# What watching costs",
         "",
@@ -182,7 +188,7 @@ def main() -> None:
         " columns. Machine:",
         f"{machine()}; load average at the end {{load}}.",
         "",
-        "| monitor | net (batch, side, channels, batch norms) | step, ms | overhead, wall clock"
+        "| monitor | net (batch, side, channels, batch norms) | step, CPU ms | overhead, CPU time"
         " | 95 % interval | own time | first step, once, ms | steps |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]

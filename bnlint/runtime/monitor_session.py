@@ -33,6 +33,16 @@ def fetched_operations(fetches: Any, graph: Any) -> list[Any]:
     return [op for op in found if isinstance(op, tf.Operation)]
 
 
+def _quick_key(fetches: Any) -> Any:
+    """What the same fetches are recognised by at every step; None for dicts and nested lists."""
+    key = tuple(fetches) if isinstance(fetches, list) else fetches
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
 def _element(item: Any, graph: Any) -> Any:
     """The op or tensor of a fetch; None for what is neither (sparse tensors, say)."""
     try:
@@ -99,7 +109,7 @@ class SessionMonitor:
         self._path = path
         self._overhead = overhead
         self._on_finding = on_finding
-        self._training_fetches: dict[frozenset[str], bool] = {}
+        self._training_fetches: dict[Any, bool] = {}
         self._inspected: list[set[Any]] = []
         self._graph: Any = None
         self._readers: list[_Reader] = []
@@ -115,12 +125,19 @@ class SessionMonitor:
         """
         if self.failure is not None or (self._graph is not None and graph is not self._graph):
             return False
+        key = _quick_key(fetches)
+        if key is not None and key in self._training_fetches:
+            return self._training_fetches[key]
         with self._guard():
             operations = fetched_operations(fetches, graph)
-            key = frozenset(op.name for op in operations)
-            if key not in self._training_fetches:
-                self._remember(key, self._new_fetches(graph, operations, fetches, feeds, session))
-            return self._training_fetches[key]
+            slow_key = frozenset(op.name for op in operations)
+            trains = self._training_fetches.get(slow_key)
+            if trains is None:
+                trains = self._new_fetches(graph, operations, fetches, feeds, session)
+                self._remember(slow_key, trains)
+            if key is not None:
+                self._remember(key, trains)
+            return trains
         return False
 
     def after_run(self, session: Any) -> None:
@@ -143,9 +160,9 @@ class SessionMonitor:
             self.failure = error
             warn_failure(error)
 
-    def _remember(self, key: frozenset[str], trains: bool) -> None:
+    def _remember(self, key: Any, trains: bool) -> None:
         if len(self._training_fetches) >= _MAX_FETCH_SETS:
-            self._training_fetches.clear()
+            self._training_fetches.pop(next(iter(self._training_fetches)))
         self._training_fetches[key] = trains
 
     def _new_fetches(

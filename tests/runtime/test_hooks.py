@@ -169,6 +169,20 @@ def test_evaluation_runs_are_no_training_steps() -> None:
     assert found == [] and hook.report is None
 
 
+def test_ever_new_fetches_are_told_apart() -> None:
+    found: list[Finding] = []
+    net = Net(updates=False)
+    values = [tf.constant(number) for number in range(80)]
+    hook = hook_of(found)
+    with v1.train.MonitoredTrainingSession(hooks=[hook]) as session:
+        for value in values:
+            session.run([value, value], net.feed(0))
+        assert hook.report is None
+        for value in values:
+            session.run({"train": net.train_op, "value": value}, net.feed(0))
+    assert codes(found) == ["BN101"]
+
+
 def test_each_train_op_of_a_gan_is_inspected() -> None:
     found: list[Finding] = []
     with v1.variable_scope("good"):
