@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bnlint.analyzer.cache import FOLDER, Cache
 from bnlint.analyzer.sources import Source, discover, module_name, read_source, source_from_bytes
 from bnlint.cli.baseline import apply_baseline
 from bnlint.cli.lint import LintRun, lint
@@ -68,7 +69,11 @@ class WorkspaceLinter:
                 errors.append(source)
             else:
                 sources.append(source)
-        run = lint(sources, config, errors)
+        cache = _cache(folder)
+        try:
+            run = lint(sources, config, errors, cache=cache)
+        finally:
+            cache.close()
         if config.baseline and os.path.exists(config.baseline):
             try:
                 apply_baseline(config.baseline, run.report, run.texts())
@@ -106,6 +111,13 @@ def _by_folder(snapshot: Snapshot) -> dict[str, list[str]]:
         inside = [folder for folder in snapshot.folders if path.startswith(folder + os.sep)]
         grouped.setdefault(max(inside, key=len, default=""), []).append(path)
     return grouped
+
+
+def _cache(folder: str) -> Cache:
+    """The project's cache; beside a file that is opened from elsewhere nothing is written."""
+    if not folder:
+        return Cache()
+    return Cache(os.environ.get("BNLINT_CACHE_DIR") or os.path.join(folder, FOLDER))
 
 
 def _settings(start: str, errors: list[FileError]) -> Config:
