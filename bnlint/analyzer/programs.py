@@ -233,7 +233,7 @@ def _unknown_arguments(interpreter: Interpreter, function: Function, mode: str) 
             value = Const(mode)
         elif isinstance(param.default, ir.Name | ir.Attribute):
             default = interpreter.default(param, function)  # net_fn=resnet
-            value = default if isinstance(default, CALLED | External) else value
+            value = default if isinstance(default, (*CALLED, External)) else value
         args.keywords[param.name] = value
     return args
 
