@@ -223,8 +223,7 @@ class _Run:
                 yield Checked([], [*errors, crash])
                 continue
             checked = Checked(result.findings, [*errors, *result.errors])
-            if not result.errors:  # what a bug left out may be found next time
-                self.cache.put({self._group_key(group): msgspec.json.encode(checked)})
+            self.cache.put({self._group_key(group): msgspec.json.encode(checked)})
             yield checked
 
     def _member(self, file: File, parsed: dict[bytes, Parsed]) -> Member:

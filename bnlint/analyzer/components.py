@@ -57,9 +57,10 @@ def components(files: Sequence[File]) -> list[list[File]]:
     """
     index = NameIndex(files)
     below = _Folders(files)
+    roots = _Roots()
     for file in files:
-        for target in _targets(file, index, below):
-            if target is not file:
+        for name, target in _targets(file, index, below):
+            if target is not file and ("." in name or roots.of(file.path) == roots.of(target.path)):
                 file.neighbours.append(target)
                 target.neighbours.append(file)
     order = {id(file): number for number, file in enumerate(files)}
@@ -81,7 +82,8 @@ def worth_following(scans: Iterable[Scan]) -> bool:
     )
 
 
-def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[File]:
+def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[tuple[str, File]]:
+    """(dotted name, file it means) of everything that a file may import."""
     scan = file.scan
     assert scan is not None
     for node in scan.imports:
@@ -92,11 +94,35 @@ def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[Fi
                 else index.resolve(name, file)
             )
             if found is not None:
-                yield found
+                yield "." * node.level + name, found
     if scan.by_name is not None:
-        yield from below.folder(os.path.dirname(file.path))
+        yield from (("", other) for other in below.folder(os.path.dirname(file.path)))
         for name in scan.by_name:
-            yield from below.package(name)
+            yield from ((name, other) for other in below.package(name))
+
+
+class _Roots:
+    """The project that a file belongs to: the nearest folder that holds a project's files.
+
+    `import utils` in one of a company's repositories does not mean another one's utils.py.
+    """
+
+    MARKS = (".git", "setup.py", "pyproject.toml", "setup.cfg")
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """That folder; "" if there is none."""
+        folder = os.path.dirname(path)
+        root = self._known.get(folder)
+        if root is None:
+            if any(os.path.exists(os.path.join(folder, mark)) for mark in self.MARKS):
+                root = folder
+            else:
+                root = self.of(folder) if os.path.dirname(folder) != folder else ""
+            self._known[folder] = root
+        return root
 
 
 def _modules(node: Import) -> Iterator[str]:
