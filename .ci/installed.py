@@ -18,6 +18,7 @@ def output(*command: str, code: int = 0) -> str:
 def main(bnlint: str, demo: str) -> None:
     listed = json.loads(output(bnlint, "rules", "--format", "json"))
     assert len(listed) >= 25, listed
+    assert len(json.loads(output(bnlint, "reproduce", "--list", "--format", "json"))) >= 22
     assert output(bnlint, "--version").split()[-1] == metadata.version("bnlint")
     found = json.loads(output(bnlint, demo, "--format", "json", code=1))["findings"]
     assert [item["code"] for item in found] == ["BN101"], found

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from bnlint.reproduce.outcome import Outcome
 from bnlint.reproduce.programs import NOT_REPRODUCED, Pair
-from bnlint.reproduce.runner import Comparison
 from bnlint.rule import all_rules
+
+if TYPE_CHECKING:
+    from bnlint.reproduce.outcome import Outcome
+    from bnlint.reproduce.runner import Comparison
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WIDTH = 24  # characters of a drawn loss curve
