@@ -134,22 +134,3 @@ def test_every_format_is_well_formed_and_carries_no_control_characters(name: str
         assert "file=a%2Cb%3Ac.py" in text and text.count("\n") == 2
     else:
         assert "\x1b" not in text and "[red]" in text
-
-
-def test_a_name_as_default_does_not_end_the_following_of_a_function(tmp_path: Path) -> None:
-    source = """\
-import tensorflow as tf
-
-def dense(x):
-    return tf.layers.batch_normalization(tf.layers.dense(x, 8), training=True)
-
-def train(x, net_fn=dense, scale=tf.float32):
-    train_op = tf.train.AdamOptimizer().minimize(tf.reduce_mean(net_fn(x)))
-    with tf.Session() as sess:
-        sess.run(train_op)
-"""
-    file = tmp_path / "train.py"
-    file.write_text(source)
-    source_file = read_source(str(file))
-    assert isinstance(source_file, Source)
-    assert not analyze([source_file]).errors
