@@ -151,7 +151,8 @@ class CallGraph:
                     for variable in decorator.reads & held.keys():
                         held[variable].add(definition.name)
         for variable, names in held.items():
-            found = [item for name in names - {variable} for item in self.by_name.get(name, ())]
+            others = sorted(names - {variable})
+            found = [item for name in others for item in self.by_name.get(name, ())]
             if found:
                 self.by_name.setdefault(variable, []).extend(found)
 
