@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bnlint.analyzer.files import write_atomically
-from bnlint.cli.native_logs import import_tensorflow
 from bnlint.reporting import FORMATS
+from bnlint.runtime.native_logs import import_tensorflow
 
 if TYPE_CHECKING:
     from bnlint.runtime.graph_report import GraphReport

@@ -22,6 +22,13 @@ from bnlint.runtime.model import Moments
 RESULTS = "results.npz"
 MEASURED = "measured.json"
 OUTPUT = "output.txt"
+# One thread each: as many programs run as there are CPUs, and sums come out alike on all machines.
+_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
 _KERAS = "keras.src.layers.normalization.batch_normalization"
 
 
@@ -35,7 +42,7 @@ def run_program(script: str, folder: str) -> None:
     with open(OUTPUT, "wb") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
+    os.environ.update(_ENVIRONMENT)
     from bnlint.runtime.run_script import run_script
 
     evaluations = Evaluations()

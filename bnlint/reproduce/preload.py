@@ -2,8 +2,9 @@
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+from bnlint.runtime.native_logs import import_tensorflow
 
-import sklearn.datasets  # noqa: F401
-import tensorflow  # noqa: F401
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+import_tensorflow()
+
+import sklearn.datasets  # noqa: E402, F401
