@@ -69,7 +69,6 @@ def _add_changes(server: BnlintServer) -> None:
 def _add_requests(server: BnlintServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     async def hover(params: types.HoverParams) -> types.Hover | None:
-        await server.settled()
         span = types.Range(params.position, params.position)
         touched = server.at(params.text_document.uri, span)
         if not touched:
@@ -85,7 +84,9 @@ def _add_requests(server: BnlintServer) -> None:
         await server.settled()
         uri = params.text_document.uri
         wanted = params.context.only
-        actions = []
+        actions: list[types.CodeAction] = []
+        if not server.is_current(uri):
+            return actions
         if _wants(wanted, types.CodeActionKind.QuickFix):
             for finding, shown in server.at(uri, params.range):
                 actions += quick_fixes(server, uri, finding, shown)

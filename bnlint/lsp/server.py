@@ -27,6 +27,7 @@ from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
 from bnlint.rule import all_rules, rule_set
 
 DEBOUNCE = 0.3  # seconds without a keystroke before the project is linted again
+PATIENCE = 5.0  # seconds that a request waits for a run; on large projects runs take longer
 STACK = 256 * 2**20  # bytes: deeply nested code takes deep recursion (see bnlint.cli.main)
 WATCHED = ("**/*.{py,pyw,ipynb}", "**/pyproject.toml")
 
@@ -76,9 +77,20 @@ class BnlintServer(LanguageServer):
         self._pending = asyncio.get_running_loop().create_task(self._lint_after(wait))
 
     async def settled(self) -> None:
-        """Returns when what is shown is about the documents as they are."""
+        """Returns when what is shown is about the documents as they are, or after PATIENCE."""
+        end = asyncio.get_running_loop().time() + PATIENCE
         while self._pending is not None and not self._pending.done():
-            await asyncio.wait([self._pending])
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            await asyncio.wait([self._pending], timeout=left)
+
+    def is_current(self, uri: str) -> bool:
+        """The document is as the last run read it, so that edits made from that run fit."""
+        source = self.shown.run.sources.get(uris.to_fs_path(uri) or "")
+        if source is None or source.cells:
+            return self._pending is None or self._pending.done()
+        return self.workspace.get_text_document(uri).source == source.text
 
     async def _lint_after(self, wait: float) -> None:
         await asyncio.sleep(wait)
@@ -212,7 +224,8 @@ def quick_fixes(
     actions = []
     in_notebook = bool(finding.location.cell)
     fixed = None if in_notebook else fixed_texts(finding, texts)
-    if fixed and finding.fix is not None:
+    current = all(server.is_current(uris.from_fs_path(path) or path) for path in fixed or ())
+    if fixed and current and finding.fix is not None:
         actions.append(
             types.CodeAction(
                 title=f"{finding.fix.message} ({finding.code})",
