@@ -1,7 +1,8 @@
 """MkDocs hook: a page for every rule, made from its rule file, and their index.
 
 What a page shows as bnlint's output and repair is what bnlint says about the rule's first bad
-example when the site is built. A picture `docs/reproductions/CODE.png` is shown when it is there.
+example when the site is built. A picture `docs/reproductions/CODE.png` is shown when it is there
+(`bnlint reproduce CODE --png docs/reproductions/CODE.png` makes it).
 """
 
 from __future__ import annotations
@@ -75,8 +76,11 @@ def page(rule: Rule) -> str:
     findings = [finding for example in rule.bad for finding in _findings(rule, example)]
     parts += [_facts(rule, findings), "## Why", rule.why.strip()]
     if (PICTURES / f"{rule.code}.png").exists():
-        parts.append(f"![The mistake, trained and evaluated]({rule.code}.png)")
-        parts.append(f"`bnlint reproduce {rule.code}` runs this training.")
+        parts.append("## What one then sees")
+        parts.append(
+            f"[![Broken and fixed, trained and evaluated]({rule.code}.png)]({rule.code}.png)"
+        )
+        parts.append(f"`bnlint reproduce {rule.code}` runs these trainings and draws this.")
     parts += ["## How to repair it", rule.help]
     if rule.bad:
         parts += _said(rule)
