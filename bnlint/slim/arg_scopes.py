@@ -83,18 +83,16 @@ def arg_scope(list_ops_or_scope: Any, **kwargs: Any) -> Iterator[Scope]:
 def _entered_scope(list_ops_or_scope: Any, kwargs: dict[str, Any]) -> Scope:
     if isinstance(list_ops_or_scope, dict):
         if kwargs:
-            raise ValueError("a saved scope is re-entered as it is: kwargs must be empty")
+            raise ValueError(
+                "When attempting to re-use a scope by suppling adictionary, kwargs must be empty."
+            )
         return dict(list_ops_or_scope)
     if not isinstance(list_ops_or_scope, (list, tuple)):
-        raise TypeError(
-            "list_ops_or_scope must be a list, a tuple or a saved scope (dict), "
-            f"got {type(list_ops_or_scope).__name__}"
-        )
+        raise TypeError("list_ops_or_scope must either be a list/tuple or reused scope (i.e. dict)")
     scope = dict(current_arg_scope())
     for op in list_ops_or_scope:
         if not has_arg_scope(op):
-            name = getattr(op, "__name__", repr(op))
-            raise ValueError(f"{name} is not decorated with @add_arg_scope")
+            raise ValueError(f"{(op.__module__, op.__name__)} is not decorated with @add_arg_scope")
         key = arg_scope_func_key(op)
         scope[key] = {**scope.get(key, {}), **kwargs}
     return scope

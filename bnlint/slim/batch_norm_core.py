@@ -10,7 +10,7 @@ from bnlint.slim.batch_norm_settings import Settings, run_fused
 from bnlint.slim.moving_averages import assign_moving_average
 from bnlint.slim.scoping import add_to_collections, layer_variable, without_partitioner
 
-_CLIPPING_KEYS = {"rmax", "rmin", "dmax"}
+_CLIPPING_KEYS = ("rmax", "rmin", "dmax")
 
 
 class Parameters(NamedTuple):
@@ -41,14 +41,16 @@ def core_batch_norm(
         ValueError: unknown rank or channels, or an unknown key in `renorm_clipping`.
         TypeError: `is_training` is no boolean.
     """
-    if renorm and set(renorm_clipping) - _CLIPPING_KEYS:
+    if renorm and set(renorm_clipping) - set(_CLIPPING_KEYS):
         raise ValueError(
-            f"renorm_clipping {renorm_clipping} contains keys not in {sorted(_CLIPPING_KEYS)}"
+            f"renorm_clipping {renorm_clipping} contains keys not in {list(_CLIPPING_KEYS)}"
         )
     if not inputs.shape.rank:
         raise ValueError(f"Input has undefined rank: {inputs.shape}")
     axis = settings.channel_axis(inputs.shape.rank)
-    channels = utils.known_dimension(inputs.shape, axis)
+    channels = tf.dimension_value(inputs.shape[axis])
+    if channels is None:
+        raise ValueError(f"Input has undefined `axis` dimension. Input shape: {inputs.shape}")
     params = _create_parameters(channels, _parameter_dtype(inputs), settings, renorm)
     training = utils.constant_bool(settings.is_training)
     if fused:

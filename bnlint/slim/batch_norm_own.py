@@ -30,9 +30,10 @@ def fused_batch_norm(inputs: Any, settings: Settings) -> Any:
     """Batch norm of rank 2 or 4 by the fused kernel; parameters in float32."""
     original = inputs
     rank = inputs.shape.rank
-    channels = utils.known_dimension(inputs.shape, settings.channel_axis(rank))
+    channels = _known_channels(
+        inputs, rank - 1 if rank == 2 else settings.channel_axis(rank), "`C`"
+    )
     if rank == 2:
-        channels = utils.last_dimension(inputs.shape)
         first = settings.data_format == utils.CHANNELS_FIRST
         inputs = tf.reshape(inputs, [-1, channels, 1, 1] if first else [-1, 1, 1, channels])
     shape = inputs.shape
@@ -59,7 +60,7 @@ def moments_batch_norm(inputs: Any, settings: Settings, batch_weights: Any) -> A
         batch_weights = tf.convert_to_tensor(batch_weights)
         inputs.shape[0:1].assert_is_compatible_with(batch_weights.shape)
         batch_weights = tf.reshape(batch_weights, [-1] + [1] * (rank - 1))
-    channels = utils.known_dimension(inputs.shape, axis)
+    channels = _known_channels(inputs, axis, "channels")
     params = _create_parameters(channels, inputs.dtype.base_dtype, settings, {})
     mean, variance = params.averages
     if utils.constant_value(settings.is_training) in (None, True):
@@ -73,6 +74,16 @@ def moments_batch_norm(inputs: Any, settings: Settings, batch_weights: Any) -> A
     outputs = tf.nn.batch_normalization(inputs, *values, settings.epsilon)
     outputs.set_shape(inputs.shape)
     return outputs
+
+
+def _known_channels(inputs: Any, axis: int, called: str) -> int:
+    channels = tf.dimension_value(inputs.shape[axis])
+    if channels is not None:
+        return channels
+    if inputs.shape.rank == 2 and called == "`C`":
+        raise ValueError("`C` dimension must be known but is None")
+    shape = inputs.shape[axis : axis + 1]
+    raise ValueError(f"Inputs {inputs.name} has undefined {called} dimension {shape}.")
 
 
 def _create_parameters(

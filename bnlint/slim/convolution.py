@@ -125,10 +125,49 @@ def convolution(
 
 @add_arg_scope
 def convolution1d(
-    inputs: Any, num_outputs: int, kernel_size: Any, *args: Any, **kwargs: Any
+    inputs: Any,
+    num_outputs: int,
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str | None = None,
+    rate: Any = 1,
+    activation_fn: Any = tf.nn.relu,
+    normalizer_fn: Any = None,
+    normalizer_params: dict[str, Any] | None = None,
+    weights_initializer: Any = xavier_initializer(),
+    weights_regularizer: Any = None,
+    biases_initializer: Any = tf.zeros_initializer(),
+    biases_regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
 ) -> Any:
     """As `convolution`, of inputs of rank 3."""
-    return convolution(inputs, num_outputs, kernel_size, *args, conv_dims=1, **kwargs)
+    return convolution(
+        inputs,
+        num_outputs,
+        kernel_size,
+        stride,
+        padding,
+        data_format,
+        rate,
+        activation_fn,
+        normalizer_fn,
+        normalizer_params,
+        weights_initializer,
+        weights_regularizer,
+        biases_initializer,
+        biases_regularizer,
+        reuse,
+        variables_collections,
+        outputs_collections,
+        trainable,
+        scope,
+        conv_dims=1,
+    )
 
 
 @add_arg_scope
@@ -180,10 +219,49 @@ def convolution2d(
 
 @add_arg_scope
 def convolution3d(
-    inputs: Any, num_outputs: int, kernel_size: Any, *args: Any, **kwargs: Any
+    inputs: Any,
+    num_outputs: int,
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: str = "SAME",
+    data_format: str | None = None,
+    rate: Any = 1,
+    activation_fn: Any = tf.nn.relu,
+    normalizer_fn: Any = None,
+    normalizer_params: dict[str, Any] | None = None,
+    weights_initializer: Any = xavier_initializer(),
+    weights_regularizer: Any = None,
+    biases_initializer: Any = tf.zeros_initializer(),
+    biases_regularizer: Any = None,
+    reuse: Any = None,
+    variables_collections: Any = None,
+    outputs_collections: Any = None,
+    trainable: bool = True,
+    scope: Any = None,
 ) -> Any:
     """As `convolution`, of inputs of rank 5."""
-    return convolution(inputs, num_outputs, kernel_size, *args, conv_dims=3, **kwargs)
+    return convolution(
+        inputs,
+        num_outputs,
+        kernel_size,
+        stride,
+        padding,
+        data_format,
+        rate,
+        activation_fn,
+        normalizer_fn,
+        normalizer_params,
+        weights_initializer,
+        weights_regularizer,
+        biases_initializer,
+        biases_regularizer,
+        reuse,
+        variables_collections,
+        outputs_collections,
+        trainable,
+        scope,
+        conv_dims=3,
+    )
 
 
 @add_arg_scope
@@ -231,15 +309,21 @@ def separable_convolution2d(
     with layer_scope(scope, "SeparableConv2d", inputs, reuse, rename) as sc:
         inputs = tf.convert_to_tensor(inputs)
         first = data_format == utils.CHANNELS_FIRST
-        _spatial_rank(inputs.shape.rank, 2)
         dtype = inputs.dtype.base_dtype
-        kernel = utils.n_integers(kernel_size, 2, "kernel_size")
-        stride_h, stride_w = utils.n_integers(stride, 2, "strides")
-        in_channels = _channels(inputs, first)
+        rates = utils.two_element_tuple(rate)
+        if num_outputs is None:
+            kernel, strides = utils.two_element_tuple(kernel_size), utils.two_element_tuple(stride)
+            in_channels = utils.known_dimension(inputs.shape, 1 if first else -1, min_rank=4)
+        else:
+            kernel = utils.n_integers(kernel_size, 2, "kernel_size")
+            strides = utils.n_integers(stride, 2, "strides")
+            padding = utils.checked_padding(padding)
+            utils.check_rank(inputs, sc.name, rank=4)
+            in_channels = _channels(inputs, first)
         common: dict[str, Any] = {
-            "strides": [1, 1, stride_h, stride_w] if first else [1, stride_h, stride_w, 1],
-            "padding": utils.checked_padding(padding),
-            "rate": utils.n_integers(rate, 2, "rate"),
+            "strides": [1, 1, *strides] if first else [1, *strides, 1],
+            "padding": padding,
+            "rate": rates,
             "data_format": data_format,
         }
         depthwise_shape = [*kernel, in_channels, depth_multiplier]

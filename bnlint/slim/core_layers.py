@@ -45,12 +45,19 @@ def fully_connected(
         ValueError: `num_outputs` is no integer, or the last dimension is not known.
     """
     if not isinstance(num_outputs, int):
-        raise ValueError(f"num_outputs type should be int, got {type(num_outputs)}.")
+        raise ValueError(f"num_outputs type should be one of {[int]}, got {type(num_outputs)}.")
     rename = {"kernel": "weights", "bias": "biases"}
     with layer_scope(scope, "fully_connected", inputs, reuse, rename) as sc:
         inputs = tf.convert_to_tensor(inputs)
-        depth = utils.last_dimension(inputs.shape, min_rank=2)
+        utils.check_rank(inputs, sc.name, min_rank=2)
         dtype = inputs.dtype.base_dtype
+        if not (dtype.is_floating or dtype.is_complex):
+            raise TypeError(f"Unable to build `Dense` layer with non-floating point dtype {dtype}")
+        depth = tf.dimension_value(inputs.shape[-1])
+        if depth is None:
+            raise ValueError(
+                "The last dimension of the inputs to `Dense` should be defined. Found `None`."
+            )
         weights = layer_variable(
             "kernel",
             [depth, num_outputs],
@@ -113,9 +120,13 @@ def bias_add(
     with tf.variable_scope(scope, "BiasAdd", [inputs], reuse=reuse) as sc:
         inputs = tf.convert_to_tensor(inputs)
         first = data_format == utils.CHANNELS_FIRST
-        channels = utils.known_dimension(inputs.shape, 1 if first else -1)
+        if inputs.shape.rank is None:
+            raise ValueError("Dims of shape must be known but is None")
         if first and inputs.shape.rank != 4:
             raise ValueError("Data format NCHW only supports 4D Tensor")
+        channels = tf.dimension_value(inputs.shape[1 if first else -1])
+        if channels is None:
+            raise ValueError("`C` dimension must be known but is None")
         biases = model_variable(
             "biases",
             shape=[channels],
@@ -181,16 +192,16 @@ def _pool2d(
     utils.check_image_format(data_format)
     with tf.name_scope(scope, f"{name}2D", [inputs]) as sc:
         inputs = tf.convert_to_tensor(inputs)
-        if inputs.shape.rank != 4:
-            raise ValueError(f"{name}2D expects inputs of rank 4, got {inputs.shape.rank}")
         window = utils.n_integers(kernel_size, 2, "pool_size")
         steps = utils.n_integers(stride, 2, "strides")
+        padding = utils.checked_padding(padding)
+        utils.check_rank(inputs, f"{name}2D", rank=4)
         first = data_format == utils.CHANNELS_FIRST
         outputs = pool(
             inputs,
             ksize=[1, 1, *window] if first else [1, *window, 1],
             strides=[1, 1, *steps] if first else [1, *steps, 1],
-            padding=utils.checked_padding(padding),
+            padding=padding,
             data_format=data_format,
             name=name,
         )
@@ -202,8 +213,7 @@ def flatten(inputs: Any, outputs_collections: Any = None, scope: Any = None) -> 
     """[batch, ...] to [batch, product of the rest]."""
     with tf.name_scope(scope, "Flatten", [inputs]) as sc:
         inputs = tf.convert_to_tensor(inputs)
-        if inputs.shape.rank is None or inputs.shape.rank < 1:
-            raise ValueError(f"flatten needs inputs of a known rank above 0, got {inputs.shape}")
+        utils.check_rank(inputs, "flatten", min_rank=1)
         size = inputs.shape[1:].num_elements()
         with tf.name_scope("flatten"):
             batch = -1 if size is not None else tf.shape(inputs)[0]
@@ -228,7 +238,8 @@ def dropout(
         inputs: float tensor.
         keep_prob: number in (0, 1] or scalar tensor.
         noise_shape: shape of the mask, to share it along dimensions of size 1.
-        is_training: bool or boolean tensor; the identity when False.
+        is_training: bool or boolean tensor; the identity when False. None stands for the
+            placeholder `keras_learning_phase`, False unless fed.
     """
     with layer_scope(scope, "Dropout", inputs) as sc:
         inputs = tf.convert_to_tensor(inputs)
@@ -236,7 +247,9 @@ def dropout(
         def dropped() -> Any:
             return tf.nn.dropout(inputs, noise_shape=noise_shape, seed=seed, rate=1 - keep_prob)
 
-        outputs = utils.smart_cond(is_training, dropped, lambda: tf.identity(inputs))
+        training = utils.training_phase(is_training)
+        utils.constant_bool(training)  # Refuses what is no boolean.
+        outputs = utils.smart_cond(training, dropped, lambda: tf.identity(inputs))
         return utils.collect_named_outputs(outputs_collections, sc.name, outputs)
 
 

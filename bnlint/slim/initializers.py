@@ -50,7 +50,7 @@ def variance_scaling_initializer(
     """
     _check_floating(dtype)
     if mode not in _MODES:
-        raise TypeError(f"Unknown mode {mode}, expected one of {', '.join(_MODES)}")
+        raise TypeError(f"Unknown mode {mode} [{', '.join(_MODES)}]")
 
     def initializer(shape: Any, dtype: Any = dtype, partition_info: Any = None) -> Any:
         _check_floating(dtype)

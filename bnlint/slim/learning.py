@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bnlint.slim._tf import tf
@@ -174,16 +177,48 @@ def train_step(
 ) -> tuple[Any, Any]:
     """One step: (loss, whether to stop).
 
-    `train_step_kwargs` may hold boolean tensors "should_log" and "should_stop".
+    Args:
+        sess: the session.
+        train_op: what `create_train_op` returned.
+        global_step: the variable that counts steps.
+        train_step_kwargs: may hold boolean tensors "should_log", "should_stop" and
+            "should_trace" (which writes `tf_trace-<step>.json` to "logdir"), and a
+            "summary_writer".
+
+    Raises:
+        ValueError: "should_trace" without "logdir".
     """
     start = time.time()
-    loss, step = sess.run([train_op, global_step])
+    options, metadata = None, None
+    if "should_trace" in train_step_kwargs:
+        if "logdir" not in train_step_kwargs:
+            raise ValueError(
+                "logdir must be present in train_step_kwargs when should_trace is present"
+            )
+        if sess.run(train_step_kwargs["should_trace"]):
+            options = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+            metadata = tf.RunMetadata()
+    loss, step = sess.run([train_op, global_step], options=options, run_metadata=metadata)
+    seconds = time.time() - start
+    if metadata is not None:
+        _write_trace(metadata, step, train_step_kwargs)
     if "should_log" in train_step_kwargs and sess.run(train_step_kwargs["should_log"]):
-        seconds = time.time() - start
         tf.logging.info("global step %d: loss = %.4f (%.3f sec/step)", step, loss, seconds)
     if "should_stop" in train_step_kwargs:
         return loss, sess.run(train_step_kwargs["should_stop"])
     return loss, False
+
+
+def _write_trace(metadata: Any, step: int, train_step_kwargs: dict[str, Any]) -> None:
+    # TensorFlow has no public name for the timeline.
+    from tensorflow.python.client import timeline
+
+    path = os.path.join(train_step_kwargs["logdir"], f"tf_trace-{step}.json")
+    tf.logging.info("Writing trace to %s", path)
+    with tf.gfile.GFile(path, "w") as stream:
+        stream.write(timeline.Timeline(metadata.step_stats).generate_chrome_trace_format())
+    if "summary_writer" in train_step_kwargs:
+        train_step_kwargs["summary_writer"].add_run_metadata(metadata, f"run_metadata-{step}")
 
 
 def train(
@@ -214,7 +249,7 @@ def train(
     trace_every_n_steps: int | None = None,
     ignore_live_threads: bool = False,
 ) -> Any:
-    """Trains on one machine until `number_of_steps` or the end of the input.
+    """Trains until `number_of_steps` or the end of the input.
 
     Args:
         train_op: what `create_train_op` returned.
@@ -225,29 +260,33 @@ def train(
             the initializers and checks of all variables.
         init_fn: called with the session after initialization.
         save_summaries_secs, save_interval_secs: seconds between summaries, checkpoints.
+        startup_delay_steps: global step at which a worker that is not chief begins.
+        sync_optimizer: one `tf.train.SyncReplicasOptimizer` or a list of them.
+        session_wrapper: function of the session that returns the one to train with.
+        trace_every_n_steps: steps between timelines written to `logdir`; None: none.
         The rest as in `tf.train.Supervisor`.
 
     Returns:
         The loss of the last step; None when there was no step.
 
     Raises:
-        ValueError: no `train_op`, a `number_of_steps` below 1, or an option that needs
-            a `logdir`.
-        NotImplementedError: `sync_optimizer`, `startup_delay_steps` or
-            `trace_every_n_steps`, which are for clusters and profiling.
+        ValueError: no `train_op`, a `number_of_steps` below 1, an option that needs a
+            `logdir`, or a `sync_optimizer` of another kind or with a startup delay.
     """
-    _check_train_arguments(
-        train_op, logdir, number_of_steps, summary_op, saver, trace_every_n_steps
-    )
-    if sync_optimizer is not None or startup_delay_steps or trace_every_n_steps is not None:
-        raise NotImplementedError(
-            "bnlint.slim trains on one machine without tracing: sync_optimizer, "
-            "startup_delay_steps and trace_every_n_steps are not supported"
-        )
+    _check_train_arguments(train_op, logdir, summary_op, saver, trace_every_n_steps)
+    if isinstance(sync_optimizer, tf.train.SyncReplicasOptimizer):
+        sync_optimizer = [sync_optimizer]
+    if sync_optimizer is not None and startup_delay_steps > 0:
+        raise ValueError("startup_delay_steps must be zero when sync_optimizer is supplied.")
+    if number_of_steps is not None and number_of_steps <= 0:
+        raise ValueError("`number_of_steps` must be either None or a positive number.")
     graph = graph or tf.get_default_graph()
     with graph.as_default():
         global_step = tf.train.get_or_create_global_step() if global_step is None else global_step
         saver = saver or tf.train.Saver()
+        for optimizer in sync_optimizer or ():
+            if not isinstance(optimizer, tf.train.SyncReplicasOptimizer):
+                raise ValueError("`sync_optimizer` must be a tf.train.SyncReplicasOptimizer.")
         with tf.name_scope("init_ops"):
             if init_op == _USE_DEFAULT:
                 init_op = tf.global_variables_initializer()
@@ -255,10 +294,20 @@ def train(
                 ready_op = tf.report_uninitialized_variables()
             if local_init_op == _USE_DEFAULT:
                 local_init_op = tf.group(tf.local_variables_initializer(), tf.tables_initializer())
+            ready_for_local_init_op = None
+            if sync_optimizer is not None:
+                local_init_op, ready_for_local_init_op = _synchronized_init_ops(
+                    sync_optimizer, local_init_op, is_chief
+                )
         if summary_op == _USE_DEFAULT:
             summary_op = tf.summary.merge_all()
         if train_step_kwargs == _USE_DEFAULT:
-            train_step_kwargs = _step_conditions(global_step, number_of_steps, log_every_n_steps)
+            traced = trace_every_n_steps if is_chief else None
+            train_step_kwargs = _step_conditions(
+                global_step, number_of_steps, log_every_n_steps, traced, logdir
+            )
+        # Made before the supervisor finalizes the graph.
+        chief_queues = _chief_queues(sync_optimizer) if is_chief and sync_optimizer else None
     supervisor = tf.train.Supervisor(
         graph=graph,
         is_chief=is_chief,
@@ -266,6 +315,7 @@ def train(
         init_op=init_op,
         init_feed_dict=init_feed_dict,
         local_init_op=local_init_op,
+        ready_for_local_init_op=ready_for_local_init_op,
         ready_op=ready_op,
         summary_op=summary_op,
         summary_writer=(
@@ -277,31 +327,64 @@ def train(
         save_model_secs=save_interval_secs,
         init_fn=init_fn,
     )
+    _stay_in_graph(supervisor.coord, graph)
     if summary_writer is not None:
         train_step_kwargs["summary_writer"] = supervisor.summary_writer
-    with supervisor.managed_session(
-        master, start_standard_services=False, config=session_config
-    ) as sess:
-        sess = session_wrapper(sess) if session_wrapper is not None else sess
-        if is_chief and logdir:
-            supervisor.start_standard_services(sess)
-        threads = supervisor.start_queue_runners(sess)
-        loss = _run_steps(
-            supervisor, lambda: train_step_fn(sess, train_op, global_step, train_step_kwargs)
-        )
-        if logdir and is_chief:
-            tf.logging.info("Finished training! Saving model to disk.")
-            supervisor.saver.save(sess, supervisor.save_path, global_step=supervisor.global_step)
-            supervisor.stop(
-                threads, close_summary_writer=True, ignore_live_threads=ignore_live_threads
+
+    def run_session() -> Any:
+        with supervisor.managed_session(
+            master, start_standard_services=False, config=session_config
+        ) as sess:
+            sess = session_wrapper(sess) if session_wrapper is not None else sess
+            if is_chief and logdir:
+                supervisor.start_standard_services(sess)
+            elif not is_chief and startup_delay_steps > 0:
+                delay = min(startup_delay_steps, number_of_steps or sys.maxsize)
+                _wait_for_step(sess, global_step, delay)
+            threads = supervisor.start_queue_runners(sess)
+            if chief_queues is not None:
+                runners, init_tokens = chief_queues
+                supervisor.start_queue_runners(sess, runners)
+                sess.run(init_tokens)
+            loss = _run_steps(
+                supervisor, lambda: train_step_fn(sess, train_op, global_step, train_step_kwargs)
             )
-    return loss
+            if logdir and is_chief:
+                tf.logging.info("Finished training! Saving model to disk.")
+                step = supervisor.global_step
+                supervisor.saver.save(sess, supervisor.save_path, global_step=step)
+                supervisor.stop(
+                    threads, close_summary_writer=True, ignore_live_threads=ignore_live_threads
+                )
+        return loss
+
+    while True:
+        try:
+            return run_session()
+        except tf.errors.AbortedError:
+            # A server of the cluster was restarted.
+            tf.logging.info("Retrying training!")
+
+
+def _stay_in_graph(coordinator: Any, graph: Any) -> None:
+    """Makes the threads of a supervisor run in graph mode, also in TensorFlow 2.
+
+    New threads start in eager mode there, where savers and step counters refuse to work.
+    Every thread of a supervisor enters `stop_on_exception` first.
+    """
+    enter = coordinator.stop_on_exception
+
+    @contextmanager
+    def stop_on_exception() -> Iterator[None]:
+        with graph.as_default(), enter():
+            yield
+
+    coordinator.stop_on_exception = stop_on_exception
 
 
 def _check_train_arguments(
     train_op: Any,
     logdir: str | None,
-    number_of_steps: int | None,
     summary_op: Any,
     saver: Any,
     trace_every_n_steps: int | None,
@@ -316,12 +399,33 @@ def _check_train_arguments(
     for name, given in needing_logdir.items():
         if given and logdir is None:
             raise ValueError(f"Cannot provide {name} because logdir=None")
-    if number_of_steps is not None and number_of_steps <= 0:
-        raise ValueError("`number_of_steps` must be either None or a positive number.")
+
+
+def _synchronized_init_ops(optimizers: list[Any], local_init_op: Any, is_chief: bool) -> Any:
+    """(local init op, op that says when to run it) of synchronized replicas."""
+    with tf.control_dependencies([local_init_op] if local_init_op is not None else []):
+        inits = [opt.chief_init_op if is_chief else opt.local_step_init_op for opt in optimizers]
+        local_init_op = tf.group(*inits)
+    return local_init_op, tf.group(*[opt.ready_for_local_init_op for opt in optimizers])
+
+
+def _chief_queues(optimizers: list[Any]) -> tuple[list[Any], list[Any]]:
+    """(queue runners, ops that fill the token queues) of synchronized replicas."""
+    tokens = [opt.get_init_tokens_op() for opt in optimizers]
+    return [opt.get_chief_queue_runner() for opt in optimizers], tokens
+
+
+def _wait_for_step(sess: Any, global_step: Any, step: int) -> None:
+    while tf.train.global_step(sess, global_step) < step:
+        time.sleep(1.0)
 
 
 def _step_conditions(
-    global_step: Any, number_of_steps: int | None, log_every_n_steps: int
+    global_step: Any,
+    number_of_steps: int | None,
+    log_every_n_steps: int,
+    trace_every_n_steps: int | None,
+    logdir: str | None,
 ) -> dict[str, Any]:
     with tf.name_scope("train_step"):
         if number_of_steps:
@@ -330,6 +434,9 @@ def _step_conditions(
             conditions = {"should_stop": tf.constant(False)}
         if log_every_n_steps > 0:
             conditions["should_log"] = tf.equal(tf.mod(global_step, log_every_n_steps), 0)
+        if trace_every_n_steps is not None:
+            conditions["should_trace"] = tf.equal(tf.mod(global_step, trace_every_n_steps), 0)
+            conditions["logdir"] = logdir
     return conditions
 
 

@@ -59,7 +59,7 @@ def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: Any = None) ->
         if weights.shape.rank > 1 and weights.shape[-1:].is_compatible_with([1]):
             weights = tf.squeeze(weights, [-1])
         total = _scaled_sum(losses, weights)
-        present = tf.reduce_sum(_num_present(losses, weights))
+        present = tf.reduce_sum(_num_present_per_example(losses, weights))
         mean = tf.cast(tf.div_no_nan(total, present, name="value"), dtype)
         add_loss(mean)
         return mean
@@ -82,6 +82,40 @@ def mean_squared_error(
         predictions, labels = _float_pair(predictions, labels)
         losses = tf.squared_difference(predictions, labels)
         return compute_weighted_loss(losses, weights, scope=sc)
+
+
+def mean_pairwise_squared_error(
+    predictions: Any, labels: Any = None, weights: Any = 1.0, scope: Any = None
+) -> Any:
+    """Weighted sum over examples of how far the differences between elements are off.
+
+    Per example 2 * (mean(d ** 2) - mean(d) ** 2) with d = predictions - labels.
+
+    Args:
+        predictions, labels: [batch, d1, ... dN].
+        weights: scalar, [batch], or [batch, d1, ... dK] with K <= N.
+
+    Raises:
+        ValueError: incompatible shapes, or a rank is unknown.
+    """
+    values = [predictions, labels, weights]
+    with tf.name_scope(scope, "mean_pairwise_squared_error", values):
+        predictions, labels = _float_pair(predictions, labels)
+        weights = tf.cast(tf.convert_to_tensor(weights), tf.float32)
+        differences = predictions - labels
+        for name, tensor in (("diffs", differences), ("weights", weights)):
+            if tensor.shape.rank is None:
+                raise ValueError(f"{name}.get_shape().ndims cannot be None")
+        axis = list(range(1, differences.shape.rank))
+        present = _num_present_per_example(differences, weights)
+        squares = tf.reduce_sum(tf.square(differences), axis=axis)
+        square_of_sum = tf.square(tf.reduce_sum(differences, axis=axis))
+        term1 = 2.0 * tf.div_no_nan(squares, present, name="value")
+        term2 = 2.0 * tf.div_no_nan(square_of_sum, tf.square(present), name="value")
+        loss = _scaled_sum(term1 - term2, weights)
+        mean = tf.where(tf.reduce_sum(present) > 0, loss, tf.zeros_like(loss), name="value")
+        add_loss(mean)
+        return mean
 
 
 def log_loss(
@@ -121,7 +155,7 @@ def cosine_distance(
         ValueError: neither or both of `axis` and its old name `dim` are given.
     """
     if axis is not None and dim is not None:
-        raise ValueError("Cannot specify both 'axis' and 'dim'")
+        raise ValueError("Cannot specify both 'dim' and 'axis'")
     axis = dim if axis is None else axis
     if axis is None:
         raise ValueError("You must specify 'axis'.")
@@ -202,8 +236,11 @@ def _scaled_sum(losses: Any, weights: Any) -> Any:
     return tf.reduce_sum(tf.reduce_sum(losses, axis=axis) * weights)
 
 
-def _num_present(losses: Any, weights: Any) -> Any:
-    """Number of elements of `losses` with nonzero weight, once `weights` is broadcast."""
+def _num_present_per_example(losses: Any, weights: Any) -> Any:
+    """[batch]: number of elements of `losses` with nonzero weight, `weights` broadcast."""
+    if weights.shape.rank == 0:
+        weights = tf.fill(tf.shape(losses)[:1], weights)
     nonzero = tf.cast(tf.not_equal(weights, 0), tf.float32)
+    per_example = tf.reduce_sum(nonzero, axis=list(range(1, weights.shape.rank)))
     repeated = tf.reduce_prod(tf.shape(losses)[weights.shape.rank :])
-    return tf.reduce_sum(nonzero) * tf.cast(repeated, tf.float32)
+    return per_example * tf.cast(repeated, tf.float32)

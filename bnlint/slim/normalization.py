@@ -12,6 +12,7 @@ Which one runs decides the structure of the graph, so the choice is slim's own
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bnlint.slim import utils
@@ -113,7 +114,7 @@ def batch_norm(
         if batch_weights is None and not own_updates:
             outputs = core_batch_norm(
                 inputs,
-                settings,
+                replace(settings, is_training=utils.training_phase(is_training)),
                 fused=can_fuse and rank == 4,
                 renorm=renorm,
                 renorm_clipping=renorm_clipping or {},

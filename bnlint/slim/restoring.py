@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bnlint.slim._tf import tf
-from bnlint.slim.variables import get_unique_variable, get_variable_full_name
+from bnlint.slim.variables import get_variable_full_name
 
 Feed = dict[Any, Any]
 
@@ -17,7 +17,7 @@ def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, Feed]:
     Raises:
         ValueError: a name matches no variable, or more than one.
     """
-    pairs = [(get_unique_variable(name), value) for name, value in var_names_to_values.items()]
+    pairs = [(_variable_called(name), value) for name, value in var_names_to_values.items()]
     return _assign_op([(var, value.reshape(var.shape)) for var, value in pairs])
 
 
@@ -80,6 +80,17 @@ def assign_from_checkpoint_fn(
         return None
     saver = tf.train.Saver(var_list, reshape=reshape_variables)
     return lambda session: saver.restore(session, model_path)
+
+
+def _variable_called(name: str) -> Any:
+    """The global variable `name`, or the only one whose name starts so."""
+    candidates = tf.get_collection(tf.GraphKeys.GLOBAL_VARIABLES, name)
+    if not candidates:
+        raise ValueError(f"Variable {name} wasn't found")
+    exact = [var for var in candidates if var.op.name == name]
+    if len(candidates) > 1 and not exact:
+        raise ValueError(f"Variable {name} doesn't uniquely identify a variable")
+    return (exact or candidates)[0]
 
 
 def _available(model_path: str, var_list: Any) -> dict[str, Any]:

@@ -131,19 +131,74 @@ def n_integers(value: Any, count: int, name: str) -> tuple[int, ...]:
     Raises:
         ValueError: anything but an integer or `count` integers.
     """
-    items = (value,) * count if isinstance(value, int) else value
+    if isinstance(value, int):
+        return (value,) * count
+    message = f"The `{name}` argument must be a tuple of {count} integers. Received: {value}"
     try:
-        numbers = tuple(int(item) for item in items)
-    except (TypeError, ValueError):
-        numbers = ()
-    if len(numbers) != count:
-        raise ValueError(f"`{name}` must be an integer or {count} integers, got {value!r}")
-    return numbers
+        items = tuple(value)
+    except TypeError:
+        raise ValueError(message) from None
+    if len(items) != count:
+        raise ValueError(message)
+    for item in items:
+        try:
+            int(item)
+        except (TypeError, ValueError):
+            raise ValueError(f"{message} including element {item} of type {type(item)}") from None
+    return tuple(int(item) for item in items)
+
+
+def two_element_tuple(value: Any) -> tuple[int, ...]:
+    """An integer twice, or the two integers of a list, tuple or shape.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, (list, tuple)):
+        if len(value) != 2:
+            raise ValueError(f"Must be a list with 2 elements: {value}")
+        return int(value[0]), int(value[1])
+    if isinstance(value, tf.TensorShape) and value.rank == 2:
+        return tuple(value.as_list())
+    raise ValueError("Must be an int, a list with 2 elements or a TensorShape of length 2")
 
 
 def checked_padding(padding: str) -> str:
     """`padding` in upper case; ValueError unless it is SAME or VALID."""
-    upper = str(padding).upper()
-    if upper not in ("SAME", "VALID"):
-        raise ValueError(f'padding must be "VALID" or "SAME", got {padding!r}')
-    return upper
+    lower = padding.lower()
+    if lower not in ("same", "valid"):
+        raise ValueError(
+            'The `padding` argument must be a list/tuple or one of "valid", "same" '
+            f'(or "causal", only for `Conv1D). Received: {lower}'
+        )
+    return lower.upper()
+
+
+def check_rank(inputs: Any, layer: str, rank: int | None = None, min_rank: int = 0) -> None:
+    """Raises ValueError unless the rank of `inputs` is known and is `rank` or not below."""
+    start = f"Input 0 of layer {layer} is incompatible with the layer: "
+    found = inputs.shape.rank
+    if found is None:
+        raise ValueError(start + "its rank is undefined, but the layer requires a defined rank.")
+    received = f"found ndim={found}. Full shape received: {inputs.shape.as_list()}"
+    if rank is not None and found != rank:
+        raise ValueError(f"{start}expected ndim={rank}, {received}")
+    if found < min_rank:
+        raise ValueError(f"{start}: expected min_ndim={min_rank}, {received}")
+
+
+def training_phase(is_training: Any) -> Any:
+    """`is_training`; for None the graph's one placeholder `keras_learning_phase`, default False.
+
+    So do the layers of TensorFlow 1 that slim's dropout and core batch norm stand on:
+    None means evaluation unless the placeholder is fed.
+    """
+    if is_training is not None:
+        return is_training
+    try:
+        return tf.get_default_graph().get_tensor_by_name("keras_learning_phase:0")
+    except KeyError:
+        with tf.name_scope(""), tf.control_dependencies(None):
+            return tf.placeholder_with_default(False, [], name="keras_learning_phase")

@@ -245,8 +245,9 @@ def filter_variables(
     exclude_patterns: list[str] | None = None,
     reg_search: bool = True,
 ) -> list[Any]:
-    """Variables whose op name matches an include and no exclude pattern (regular expressions).
+    """Variables whose name matches an include and no exclude pattern.
 
+    Names are as `net/weights:0`, patterns are regular expressions.
     `reg_search` looks anywhere in the name; else the pattern must match from its start.
     """
     import re
@@ -254,7 +255,7 @@ def filter_variables(
     matches = re.search if reg_search else re.match
 
     def any_match(patterns: list[str], var: Any) -> bool:
-        return any(matches(pattern, var.op.name) for pattern in patterns)
+        return any(matches(pattern, var.name) for pattern in patterns)
 
     kept = [var for var in var_list if include_patterns is None or any_match(include_patterns, var)]
     return [var for var in kept if not any_match(exclude_patterns or [], var)]
