@@ -109,6 +109,7 @@ class CallGraph:
             self.by_name.setdefault(function.name, []).append(function)
             if function.name in _BY_CLASS and owner:
                 self.by_name.setdefault(owner.rsplit(".", 1)[-1], []).append(function)
+        self._add_aliases()
         self._add_inherited()
         self._add_registries()
         self.owners: dict[int, tuple[int, str]] = {
@@ -118,6 +119,14 @@ class CallGraph:
         self.acting = self._reach(EFFECTS)
         # Methods share what `self` holds: one builds the network, another trains it.
         self.building = {self.owners[number] for number in self.reaching if number in self.owners}
+
+    def _add_aliases(self) -> None:
+        """`from nets import small as net`: whoever mentions `net` may call `small`."""
+        for module in self.modules:
+            for node in ir.local_imports(module.facts.body):
+                for name, alias in node.names if isinstance(node, ir.ImportFrom) else ():
+                    if alias and alias != name:
+                        self.by_name.setdefault(alias, []).extend(self.by_name.get(name, ()))
 
     def _add_inherited(self) -> None:
         """Calling a class also runs the constructors of its bases."""
@@ -293,7 +302,9 @@ class CallGraph:
 
 
 def _contents(value: ir.Expr) -> set[str]:
-    """Names in a literal dict, or in `dict(a=net)`."""
+    """Names in a literal dict, or in `dict(a=net)`; the one in `build = net`."""
+    if isinstance(value, ir.Name | ir.Attribute):
+        return {ir.dotted(value).rpartition(".")[2]}
     is_dict = isinstance(value, ir.Call) and ir.dotted(value.func).endswith(("dict", "Dict"))
     if is_dict or isinstance(value, ir.DictDisplay):
         return set(ir.names_in(value))

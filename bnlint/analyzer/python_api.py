@@ -267,3 +267,12 @@ def app_run(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     if function is None:
         return NONE
     return tf.call_value(function, Arguments([Symbol(maybe=True)]), node)
+
+
+@handles("fire.Fire", "plac.call", "typer.run", "argh.dispatch_command")
+def command_line(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
+    """Calls the function it is given with what stands on the command line."""
+    function = args.get(0, "component")
+    if not isinstance(function, Function):
+        return UNKNOWN
+    return tf.call_value(function, tf._unknown_arguments(function), node)

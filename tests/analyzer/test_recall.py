@@ -221,6 +221,43 @@ def main(argv):
 app.run(main)
 """,
     ),
+    "a click command and a dict of networks": example(
+        "",
+        nets=NETS,
+        train=HEAD
+        + """
+import click
+import nets
+NETS = {'small': nets.small, 'large': nets.large}
+
+@click.command()
+@click.option('--name', type=click.Choice(sorted(NETS)), default='small')
+def train(name):
+    net = NETS[name]
+"""
+        + LOSS
+        + """
+if __name__ == '__main__':
+    train()
+""",
+    ),
+    "a command line made by fire": example(
+        "",
+        nets=NETS,
+        train=HEAD
+        + """
+import fire
+from nets import small as net
+
+def train(steps=100):
+    print(steps)
+"""
+        + LOSS
+        + """
+if __name__ == '__main__':
+    fire.Fire(train)
+""",
+    ),
     "one of many by if and elif": example(
         "",
         nets=NETS,
