@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from bnlint.analyzer import analyze
+from bnlint.analyzer.archives import is_archive, read_archive
 from bnlint.analyzer.cache import Cache
 from bnlint.analyzer.engine import Engine
 from bnlint.analyzer.sources import Source, discover, read_source
@@ -29,9 +30,15 @@ class LintRun:
 
 
 def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[FileError]]:
-    """Reads every file below `paths`."""
+    """Reads every file below `paths`, and in the archives among them."""
     errors: list[FileError] = []
     sources: list[Source] = []
+    archives = [path for path in dict.fromkeys(paths) if is_archive(path)]
+    for path in archives:
+        inside, problems = read_archive(path)
+        sources += inside
+        errors += problems
+    paths = [path for path in paths if path not in archives]
     for path in discover(paths, config.exclude, errors):
         source = read_source(path)
         if isinstance(source, FileError):

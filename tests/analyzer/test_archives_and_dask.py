@@ -1,0 +1,138 @@
+"""Sources from archives, and a real Dask cluster of processes: the same findings everywhere."""
+
+import io
+import os
+import signal
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bnlint.analyzer import analyze, archives
+from bnlint.analyzer.archives import read_archive
+from bnlint.analyzer.engine import Crashed
+from bnlint.analyzer.engine_dask import Dask
+from bnlint.analyzer.sources import Source
+from bnlint.cli.main import cli
+from bnlint.rule import all_rules
+
+NETS = """\
+import tensorflow as tf
+def net(x):
+    return tf.layers.batch_normalization(x, training=True)
+"""
+TRAIN = (
+    "import tensorflow as tf\nfrom pkg.nets import net\n"
+    "loss = tf.reduce_mean(net(tf.placeholder(tf.float32, [None, 8])))\n"
+    "train_op = tf.train.AdamOptimizer().minimize(loss)\n"
+    "with tf.Session() as sess:\n    sess.run(train_op)\n"
+)
+FILES = {"pkg/__init__.py": "", "pkg/nets.py": NETS, "train.py": TRAIN, "README.md": "hello"}
+
+
+def pack(path: Path, files: dict[str, str]) -> Path:
+    if path.suffix in (".zip", ".whl"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+    else:
+        with tarfile.open(path, "w:" + path.suffix.removeprefix(".").replace("tar", "")) as tar:
+            for name, text in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(text.encode())
+                tar.addfile(member, io.BytesIO(text.encode()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.whl", "a.tar", "a.tar.gz", "a.tar.xz"])
+def test_archives_are_linted_as_one_project(name: str, tmp_path: Path) -> None:
+    archive = pack(tmp_path / name, FILES)
+    before = sorted(tmp_path.iterdir())
+    sources, errors = read_archive(str(archive))
+    assert not errors and sorted(tmp_path.iterdir()) == before
+    assert [item.module for item in sources] == ["pkg", "pkg.nets", "train"]
+    arguments = ["--no-cache", "--format", "concise", str(archive)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{archive}/train.py:4:12: BN101")
+
+
+def test_names_that_lead_out_of_an_archive_are_left_out(tmp_path: Path) -> None:
+    files = {
+        "../evil.py": TRAIN,
+        "/etc/evil.py": TRAIN,
+        "a/../../evil.py": TRAIN,
+        "good.py": "x = 1",
+    }
+    for name in ("a.zip", "a.tar.gz"):
+        sources, errors = read_archive(str(pack(tmp_path / name, files)))
+        assert [item.path for item in sources] == [f"{tmp_path}/{name}/good.py"] and not errors
+
+
+def test_bombs_stop_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_TOTAL", 4 * 1024 * 1024)
+    zeros = "#" * (3 * 1024 * 1024)
+    files = {"a.py": zeros, "b.py": zeros, "data.bin": zeros}
+    for name in ("bomb.zip", "bomb.tar.gz"):
+        path = pack(tmp_path / name, files)
+        assert path.stat().st_size < 100_000
+        _, (error,) = read_archive(str(path))
+        assert "unpacks to more than" in error.message and error.path == str(path)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar.xz"])
+@pytest.mark.parametrize("keep", [0, 0.5, 0.9])
+def test_damaged_archives_are_errors(name: str, keep: float, tmp_path: Path) -> None:
+    path = pack(tmp_path / name, {**FILES, "noise.py": os.urandom(5000).hex()})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    _, errors = read_archive(str(path))
+    assert [error.path for error in errors] == [str(path)]
+    assert "archive cannot be read" in errors[0].message
+
+
+# --- Dask --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Dask]:
+    pytest.importorskip("distributed")
+    import dask
+
+    # One death is enough to give a task up: every restart of a worker takes seconds.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        engine = Dask(jobs=2)
+    yield engine
+    engine.close()
+
+
+def projects() -> list[Source]:
+    return [
+        Source(f"{rule.code}/{number}/{path}", path.removesuffix(".py").replace("/", "."), text)
+        for rule in all_rules().values()
+        for number, case in enumerate(rule.bad)
+        for path, text in case.files.items()
+    ]
+
+
+def test_a_cluster_whose_worker_is_killed_midway_gives_the_same(cluster: Dask) -> None:
+    expected = analyze(projects())
+    victims: list[int] = []
+
+    def kill_once(path: str) -> None:
+        if not victims:
+            workers = cluster.client.run(os.getpid)
+            victims.append(next(iter(workers.values())))
+            os.kill(victims[0], signal.SIGKILL)
+
+    result = analyze(projects(), engine=cluster, progress=kill_once)
+    assert victims and result == expected and len(result.findings) > 20
+
+
+def test_a_deadly_piece_of_work_is_given_up_and_the_rest_is_done(cluster: Dask) -> None:
+    deadly = "__import__('os').kill(__import__('os').getpid(), 9)"
+    results = list(cluster.map(eval, ["1", deadly, "3"]))
+    assert isinstance(results.pop(1), Crashed) and results == [1, 3]
