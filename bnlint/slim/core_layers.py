@@ -113,6 +113,13 @@ def bias_add(
 ) -> Any:
     """Adds one bias per channel; can be a `normalizer_fn`.
 
+    Args:
+        inputs: tensor of known rank and channels; rank 4 for NCHW.
+        activation_fn: applied to the sum.
+        initializer, regularizer: of the variable `biases`, of the type of `inputs`.
+        data_format: NHWC (channels last) or NCHW.
+        The rest as in `convolution`.
+
     Raises:
         ValueError: bad `data_format`, NCHW with a rank other than 4, or unknown shape.
     """
@@ -151,6 +158,14 @@ def max_pool2d(
     scope: Any = None,
 ) -> Any:
     """The maximum over windows of `kernel_size`, `stride` apart, of a 4-D tensor.
+
+    Args:
+        inputs: [batch, height, width, channels] (NHWC) or NCHW.
+        kernel_size, stride: an integer or [height, width].
+        padding: VALID (slim's default, unlike convolutions) or SAME.
+        data_format: NHWC or NCHW.
+        outputs_collections: collections for the output.
+        scope: name of the ops.
 
     Raises:
         ValueError: bad `data_format`, `padding`, rank or sizes.
@@ -273,7 +288,16 @@ def one_hot_encoding(
     outputs_collections: Any = None,
     scope: Any = None,
 ) -> Any:
-    """Integer labels [batch] to [batch, num_classes]."""
+    """Integer labels [batch] to float32 [batch, num_classes].
+
+    Args:
+        labels: int32 or int64 tensor; a label outside [0, num_classes) gives a row of
+            `off_value`.
+        num_classes: length of a row.
+        on_value, off_value: entry at the label, and elsewhere.
+        outputs_collections: collections for the output.
+        scope: name of the ops.
+    """
     with tf.name_scope(scope, "OneHotEncoding", [labels, num_classes]) as sc:
         labels = tf.convert_to_tensor(labels)
         if labels.dtype == tf.int32:
@@ -285,6 +309,12 @@ def one_hot_encoding(
 @add_arg_scope
 def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: Any = None) -> Any:
     """Scales `inputs` to Euclidean length 1 along dimension `dim`.
+
+    Args:
+        inputs: float tensor of known rank.
+        dim: dimension, counted from 0.
+        epsilon: added to the squared length, against division by zero.
+        scope: name of the ops.
 
     Raises:
         ValueError: unknown rank, or `dim` outside [0, rank).

@@ -19,7 +19,10 @@ def wait_for_new_checkpoint(
     seconds_to_sleep: float = 1,
     timeout: float | None = None,
 ) -> str | None:
-    """Path of the latest checkpoint once it is not `last_checkpoint`; None after `timeout` s."""
+    """Path of the latest checkpoint once it is not `last_checkpoint`; None after `timeout` s.
+
+    Looks every `seconds_to_sleep` seconds; waits for ever when `timeout` is None.
+    """
     stop_time = None if timeout is None else time.time() + timeout
     while True:
         path = tf.train.latest_checkpoint(checkpoint_dir)

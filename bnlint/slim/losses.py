@@ -68,7 +68,16 @@ def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: Any = None) ->
 def absolute_difference(
     predictions: Any, labels: Any = None, weights: Any = 1.0, scope: Any = None
 ) -> Any:
-    """Weighted mean of |predictions - labels|."""
+    """Weighted mean of |predictions - labels|; added to LOSSES.
+
+    Args:
+        predictions, labels: tensors of one shape; computed in float32.
+        weights: scalar, [batch], or [batch, d1, ... dK].
+        scope: name of the ops.
+
+    Raises:
+        ValueError: incompatible shapes, or a rank is unknown.
+    """
     with tf.name_scope(scope, "absolute_difference", [predictions, labels, weights]) as sc:
         predictions, labels = _float_pair(predictions, labels)
         return compute_weighted_loss(tf.abs(predictions - labels), weights, scope=sc)
@@ -77,7 +86,16 @@ def absolute_difference(
 def mean_squared_error(
     predictions: Any, labels: Any = None, weights: Any = 1.0, scope: Any = None
 ) -> Any:
-    """Weighted mean of (predictions - labels) ** 2."""
+    """Weighted mean of (predictions - labels) ** 2; added to LOSSES.
+
+    Args:
+        predictions, labels: tensors of one shape; computed in float32.
+        weights: scalar, [batch], or [batch, d1, ... dK].
+        scope: name of the ops.
+
+    Raises:
+        ValueError: incompatible shapes, or a rank is unknown.
+    """
     with tf.name_scope(scope, "mean_squared_error", [predictions, labels, weights]) as sc:
         predictions, labels = _float_pair(predictions, labels)
         losses = tf.squared_difference(predictions, labels)
@@ -125,7 +143,17 @@ def log_loss(
     epsilon: float = 1e-7,
     scope: Any = None,
 ) -> Any:
-    """Weighted mean of the binary cross entropy of probabilities."""
+    """Weighted mean of the binary cross entropy of probabilities; added to LOSSES.
+
+    Args:
+        predictions, labels: tensors of one shape; computed in float32.
+        weights: scalar, [batch], or [batch, d1, ... dK].
+        epsilon: added to the argument of the logarithm; slim's default 1e-7.
+        scope: name of the ops.
+
+    Raises:
+        ValueError: incompatible shapes, or a rank is unknown.
+    """
     with tf.name_scope(scope, "log_loss", [predictions, labels, weights]) as sc:
         predictions, labels = _float_pair(predictions, labels)
         hit = labels * tf.log(predictions + epsilon)
@@ -151,6 +179,12 @@ def cosine_distance(
 ) -> Any:
     """Weighted mean of 1 - predictions . labels along `axis`, both of unit length.
 
+    Args:
+        predictions, labels: tensors of one shape; computed in float32.
+        axis: dimension that is summed over; `dim` is its old name.
+        weights: scalar, [batch], or [batch, d1, ... dK].
+        scope: name of the ops.
+
     Raises:
         ValueError: neither or both of `axis` and its old name `dim` are given.
     """
@@ -172,7 +206,18 @@ def sigmoid_cross_entropy(
     label_smoothing: float = 0,
     scope: Any = None,
 ) -> Any:
-    """Weighted mean of the sigmoid cross entropy; smoothing moves labels towards 1/2."""
+    """Weighted mean of the sigmoid cross entropy; added to LOSSES.
+
+    Args:
+        logits: float tensor [batch, classes].
+        multi_class_labels: of the same shape, 0 or 1, of any type.
+        weights: scalar, [batch] or [batch, classes].
+        label_smoothing: s > 0 makes the labels labels * (1 - s) + s / 2.
+        scope: name of the ops.
+
+    Raises:
+        ValueError: incompatible shapes.
+    """
     values = [logits, multi_class_labels, weights]
     with tf.name_scope(scope, "sigmoid_cross_entropy_loss", values) as sc:
         logits.shape.assert_is_compatible_with(multi_class_labels.shape)
@@ -216,7 +261,14 @@ def softmax_cross_entropy(
 def sparse_softmax_cross_entropy(
     logits: Any, labels: Any, weights: Any = 1.0, scope: Any = None
 ) -> Any:
-    """As `softmax_cross_entropy`, of integer labels [batch] or [batch, 1]."""
+    """As `softmax_cross_entropy`, of class numbers.
+
+    Args:
+        logits: float tensor [batch, classes].
+        labels: int32 or int64 tensor, [batch] or [batch, 1].
+        weights: scalar or [batch].
+        scope: name of the ops.
+    """
     values = [logits, labels, weights]
     with tf.name_scope(scope, "sparse_softmax_cross_entropy_loss", values) as sc:
         labels = tf.reshape(labels, shape=[tf.shape(labels)[0]])

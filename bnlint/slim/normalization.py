@@ -62,7 +62,9 @@ def batch_norm(
         param_regularizers: penalties of beta and gamma.
         updates_collections: where the moving-average updates go, to be run with the
             train op; None runs them in place, whenever the output is computed.
-        is_training: bool or boolean tensor.
+        is_training: bool or boolean tensor: normalize by the batch and update the
+            averages, or normalize by the averages. None in the core form stands for the
+            placeholder `keras_learning_phase`, False unless fed.
         reuse: reuse the variables of `scope`.
         variables_collections: list of collections, or a dictionary per variable name.
         outputs_collections: collections for the output.
@@ -82,7 +84,8 @@ def batch_norm(
         Tensor of the shape of `inputs`.
 
     Raises:
-        ValueError: bad `data_format`, unknown rank or channels, `is_training` None, or
+        ValueError: bad `data_format`, unknown rank or channels, `is_training` None
+            in the fused and moments forms, or
             `renorm` with an option it does not go with.
         TypeError: `is_training` is no boolean (core form).
     """

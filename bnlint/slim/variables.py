@@ -29,7 +29,14 @@ def local_variable(
     name: str | None = None,
     use_resource: bool | None = None,
 ) -> Any:
-    """A new untrainable variable in LOCAL_VARIABLES."""
+    """A new untrainable variable in LOCAL_VARIABLES.
+
+    Args:
+        initial_value: tensor or array; gives shape and type.
+        validate_shape: refuse a value of unknown shape.
+        name: name of the variable.
+        use_resource: kind of the variable; None for the default in force.
+    """
     return _untrainable(
         initial_value, validate_shape, name, use_resource, tf.GraphKeys.LOCAL_VARIABLES
     )
@@ -41,7 +48,7 @@ def global_variable(
     name: str | None = None,
     use_resource: bool | None = None,
 ) -> Any:
-    """A new untrainable variable in GLOBAL_VARIABLES."""
+    """A new untrainable variable in GLOBAL_VARIABLES; arguments as in `local_variable`."""
     return _untrainable(
         initial_value, validate_shape, name, use_resource, tf.GraphKeys.GLOBAL_VARIABLES
     )
