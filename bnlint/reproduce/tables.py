@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -47,17 +47,17 @@ def rows(outcome: Outcome) -> dict[str, str]:
 
 def summary(comparisons: Sequence[Comparison]) -> Table:
     """One row per pair, narrow enough for 80 columns; the rest is in the other formats."""
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption="broken / fixed")
-    table.add_column("")
-    table.add_column("rule", overflow="ellipsis", no_wrap=True)
-    for heading in ("train mode", "evaluation", "top class"):
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), caption="broken / fixed")
+    table.add_column("rule", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for heading in ("train %", "eval %", "top class %"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in comparisons:
         sides = (one.broken, one.fixed)
         cells = [
-            _both(*(f"{side.final_train_accuracy:.0%}" for side in sides)),
-            _both(*(f"{side.test_accuracy:.0%}" for side in sides)),
-            _both(*(f"{side.top_share:.0%}" for side in sides)),
+            _both(*(f"{100 * side.final_train_accuracy:.0f}" for side in sides)),
+            _both(*(f"{100 * side.test_accuracy:.0f}" for side in sides)),
+            _both(*(f"{100 * side.top_share:.0f}" for side in sides)),
         ]
         table.add_row(one.pair.code, one.pair.name, *cells)
     return table
