@@ -28,7 +28,7 @@ import tensorflow as tf
 from bnlint import BatchNormHook, keras_callback, slim
 
 v1 = tf.compat.v1
-SECONDS = 1.0  # of a block
+SECONDS = 0.5  # of a block
 RESULTS = Path(__file__).with_suffix(".md")
 # name: (batch, image side, channels, convolutions). The smallest step is the worst case.
 SIZES = {"small": (32, 8, 16, 3), "medium": (64, 16, 32, 8), "deep": (32, 16, 32, 24)}

@@ -46,7 +46,13 @@ def run(
     findings, 2 if the inspection itself failed.
     """
     from bnlint.findings import Report
-    from bnlint.runtime.run_script import run_script
+
+    try:
+        from bnlint.runtime.run_script import run_script
+    except ModuleNotFoundError as missing:
+        raise click.UsageError(
+            f"running a script needs {missing.name}: install bnlint with its extra `runtime`"
+        ) from missing
 
     at_once = save_to is None and output_format in _AT_ONCE
 

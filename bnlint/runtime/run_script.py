@@ -178,6 +178,7 @@ class _Inspector:
         def locate(finding: Finding) -> Finding:
             return _with_lines(finding, self._layer_lines(watcher.model).get)
 
+        watcher.set_model(model)  # Keras does not, for a CallbackList
         args, kwargs = _with_callback(args, kwargs, watcher)
         try:
             return wrapped(*args, **kwargs)
@@ -250,11 +251,12 @@ def _with_callback(
     """The arguments of `Model.fit` with a callback more."""
     position = 5  # fit(x, y, batch_size, epochs, verbose, callbacks, ...)
     given = args[position] if len(args) > position else kwargs.get("callbacks")
+    members = getattr(given, "callbacks", None)
+    if isinstance(members, list):  # a CallbackList
+        members.append(watcher)
+        return args, kwargs
     if given is not None and not isinstance(given, list | tuple):
-        given = getattr(given, "callbacks", [given])  # a CallbackList, or a single one
-        if isinstance(given, list):
-            given.append(watcher)
-            return args, kwargs
+        given = [given]
     both = [*(given or ()), watcher]
     if len(args) > position:
         return (*args[:position], both, *args[position + 1 :]), kwargs

@@ -152,8 +152,6 @@ class CallbackList:
     def __init__(self, callbacks: list[str]) -> None:
         self.callbacks = callbacks
 
-    append = property(lambda self: self.callbacks.append)
-
 
 @pytest.mark.parametrize(
     ("args", "kwargs"),
