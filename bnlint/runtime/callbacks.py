@@ -28,7 +28,7 @@ def keras_callback(
     *,
     stop: bool = False,
     on_finding: Callable[[Finding], None] = warn,
-    overhead: float = 0.01,
+    overhead: float = 0.005,
 ) -> Any:
     """A Keras `Callback` that checks batch norm once at the start and watches it in `fit`.
 

@@ -35,7 +35,7 @@ class BatchNormHook(tf.compat.v1.train.SessionRunHook):
         *,
         stop: bool = False,
         on_finding: Callable[[Finding], None] = warn,
-        overhead: float = 0.01,
+        overhead: float = 0.005,
     ) -> None:
         self._monitor = SessionMonitor(on_finding, train_op, overhead=overhead)
         self._stop = stop

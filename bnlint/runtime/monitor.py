@@ -120,7 +120,9 @@ class OverheadBudget:
     allowed when everything spent, and as much again as the last piece took, fits in.
     """
 
-    def __init__(self, share: float = 0.01, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self, share: float = 0.005, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"share must lie in (0, 1], not {share}")
         self.share = share

@@ -99,7 +99,7 @@ class SessionMonitor:
         on_finding: Callable[[Finding], None],
         train_op: Any = None,
         path: str = "<graph>",
-        overhead: float = 0.01,
+        overhead: float = 0.005,
     ) -> None:
         self.report: GraphReport | None = None
         self.watch: StatisticsWatch | None = None

@@ -6,10 +6,13 @@ script sets up first (environment variables, devices) still takes effect.
 
 from __future__ import annotations
 
+import builtins
+import importlib.machinery
+import io
 import os
-import runpy
 import sys
 import sysconfig
+import types
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -83,7 +86,7 @@ def run_script(
 
 def _execute(script: Path) -> int:
     try:
-        runpy.run_path(_main_file(script), run_name="__main__")
+        _run_as_main(_main_file(script))
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return int(end.code or 0)
@@ -93,6 +96,21 @@ def _execute(script: Path) -> int:
         _show(error, script)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
+
+
+def _run_as_main(file: str) -> None:
+    """As `python file` does. (`runpy.run_path` differs in `sys.argv[0]`.)"""
+    with io.open_code(file) as stream:
+        code = compile(stream.read(), file, "exec", dont_inherit=True)
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=file, __builtins__=builtins, __cached__=None)
+    main.__loader__ = importlib.machinery.SourceFileLoader("__main__", file)
+    ours = sys.modules["__main__"]
+    sys.modules["__main__"] = main
+    try:
+        exec(code, main.__dict__)
+    finally:
+        sys.modules["__main__"] = ours
 
 
 def _main_file(script: Path) -> str:
