@@ -252,6 +252,19 @@ class Graph:
                     queue.append(source)
         return seen
 
+    def called_functions(self) -> set[str]:
+        """The functions that the main graph's nodes call, also through others; "" among them."""
+        by_function: dict[str, list[str]] = {}
+        for node in self.nodes:
+            if node.calls:
+                by_function.setdefault(node.function, []).extend(name for _, name in node.calls)
+        called, queue = {""}, [""]
+        while queue:
+            fresh = set(by_function.get(queue.pop(), ())) - called
+            called |= fresh
+            queue += fresh
+        return called
+
     def scalar(self, edge: Edge) -> float | None:
         """The number (or bool, as 0.0 or 1.0) that `edge` always is, when it is a constant."""
         node = self.nodes[self.strip(edge)[0]]

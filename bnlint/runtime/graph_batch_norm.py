@@ -78,10 +78,20 @@ def find_batch_norms(graph: Graph) -> list[BatchNorm]:
     """Every batch norm of the graph, in graph order, with its updates."""
     cores = [*_fused(graph), *_unfused(graph)]
     _find_updates(graph, cores)
-    kept = [one for one in cores if one.moving or _learns_per_channel(graph, one)]
+    kept = _live(graph, [one for one in cores if one.moving or _learns_per_channel(graph, one)])
     for one in kept:
         _settle_mode(graph, one)
     return sorted(kept, key=lambda one: one.node)
+
+
+def _live(graph: Graph, found: list[BatchNorm]) -> list[BatchNorm]:
+    """Those of the main graph and of the functions that it calls. A library also holds other
+    traces of the same functions (without gradients, for training); they count when it is all
+    there is.
+    """
+    called = graph.called_functions()
+    live = [one for one in found if graph.nodes[one.node].function in called]
+    return live or found
 
 
 def describe(graph: Graph, one: BatchNorm) -> BatchNormInfo:

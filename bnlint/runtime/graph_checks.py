@@ -15,6 +15,10 @@ from bnlint.runtime.graph_batch_norm import BatchNorm, default_value, describe
 
 UPDATE_OPS = "update_ops"
 _SHOWN = 10  # batch norms named in one finding
+_BOOL = 10  # DataType.DT_BOOL
+_IS_TRAINING = re.compile(
+    r"(^|/)((is_?)?train(ing)?(_?(phase|mode|flag))?|phase(_?train)?)(_\d+)?$", re.I
+)
 _TRAIN_OPS = 32  # each costs a walk over the graph
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
@@ -332,6 +336,40 @@ def check_frozen(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> I
     if members:
         message = f"this frozen graph runs {_count(members)} in training mode"
         yield _finding(graph, "BN201", members, message, path, Confidence.MEDIUM)
+    by_default = [
+        one
+        for one in batch_norms
+        if one.predicate is not None
+        and one.mode == "switched"
+        and default_value(graph, one.predicate) == one.train_when
+    ]
+    if by_default:
+        message = (
+            f"this frozen graph runs {_count(by_default)} in training mode unless "
+            f"{describe(graph, by_default[0]).switch!r} is fed"
+        )
+        yield _finding(graph, "BN201", by_default, message, path, Confidence.MEDIUM)
+
+
+def check_dangling(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> Iterator[Finding]:
+    """BN205: an is_training placeholder that nothing reads, beside batch norms that just train."""
+    members = [one for one in batch_norms if one.mode == "train" and one.moving]
+    if not members:
+        return
+    for number, node in enumerate(graph.nodes):
+        if (
+            node.op in _PLACEHOLDERS
+            and not node.function
+            and node.attrs.get("dtype") == _BOOL
+            and _IS_TRAINING.search(node.name)
+            and not graph.consumers[number]
+        ):
+            message = (
+                f"nothing reads the placeholder '{node.name}:0', and {_running(members)} "
+                "in training mode whatever is fed"
+            )
+            yield _finding(graph, "BN205", members, message, path, Confidence.MEDIUM)
+            return
 
 
 def check_copies(

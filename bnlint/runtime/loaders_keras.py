@@ -271,6 +271,8 @@ def _variable_name(path: str, vectors: Mapping[str, Any], file: Any, found: Kera
     Keras 2 stores variables by name. Keras 3 numbers them below `<layer>/vars`, in the order
     gamma, beta, moving_mean, moving_variance.
     """
+    if path.startswith("optimizer_weights/") and not step_names([path]):
+        return ""  # Keras 2 names an optimizer's slots for their variables
     layer, _, number = path.rpartition("/vars/")
     if not layer or not number.isdecimal():
         return path.removeprefix("model_weights/")
