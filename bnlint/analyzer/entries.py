@@ -93,6 +93,9 @@ def _with_imports(project: Project, relevant: set[int]) -> Iterator[Module]:
     return (module for module in project.modules if id(module) in found)
 
 
+MEANINGS = 20  # a name with more definitions does not order their callers
+
+
 class CallGraph:
     """Which functions may reach which words, by name (an over-approximation)."""
 
@@ -273,6 +276,8 @@ class CallGraph:
                     done.add(id(root.function))
                     stack.append((root, True))
                     for name in sorted(root.function.reads & self.by_name.keys()):
+                        if len(self.by_name[name]) > MEANINGS:
+                            continue  # `forward`, `get`: says nothing about who calls whom
                         mentioned = (roots.get(id(item)) for item in self.by_name[name])
                         stack.extend((item, False) for item in mentioned if item is not None)
         return order[::-1]
