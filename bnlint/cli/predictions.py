@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from bnlint.cli.output import write_report
 from bnlint.reporting import FORMATS, render
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ def predictions(
             _show(result, stream)
     render(report, output_format, stream)
     if save_to and isinstance(stream, io.StringIO):
-        _write(save_to, stream.getvalue())
+        write_report(save_to, stream.getvalue())
     if metrics is not None:
         plain = [_plain(result) for result in report.results]
-        _write(metrics, json.dumps(plain, indent=2) + "\n")
+        write_report(metrics, json.dumps(plain, indent=2) + "\n")
     raise SystemExit(report.exit_code)
 
 
@@ -113,15 +114,6 @@ def _check(files: list[Path], options: CheckOptions) -> PredictionsReport:
         raise click.UsageError(
             f"reading predictions needs {error.name}: install bnlint with its extra `predictions`"
         ) from error
-
-
-def _write(path: str, text: str) -> None:
-    from bnlint.analyzer.files import write_atomically
-
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise click.UsageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _plain(result: FileResult) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bnlint.cli.output import write_report
 from bnlint.reporting import FORMATS, render
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ def run(
     if not at_once:
         stream = io.StringIO()
         render(result.report, output_format, stream, sources=_sources(result.report))
-        _write(save_to, stream.getvalue())
+        if save_to is None:
+            click.echo(stream.getvalue(), err=True, nl=False)
+        else:
+            write_report(save_to, stream.getvalue())
     raise SystemExit(result.exit_code or result.report.exit_code)
 
 
@@ -87,15 +91,3 @@ def _sources(report: Report) -> dict[str, str]:
         with contextlib.suppress(OSError, ValueError):
             texts[path] = Path(path).read_text(encoding="utf-8")
     return texts
-
-
-def _write(path: str | None, text: str) -> None:
-    from bnlint.analyzer.files import write_atomically
-
-    if path is None:
-        click.echo(text, err=True, nl=False)
-        return
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise click.UsageError(f"{path}: cannot be written: {error.strerror}") from error
