@@ -165,7 +165,7 @@ class CallGraph:
         for variable, names in held.items():
             others = sorted(names - {variable})
             found = [item for name in others for item in self.by_name.get(name, ())]
-            if found:
+            if len(found) <= MEANINGS:  # who reads a larger one is not about to build a network
                 self.by_name.setdefault(variable, []).extend(found)
 
     def _reach(self, words: frozenset[str]) -> set[int]:
