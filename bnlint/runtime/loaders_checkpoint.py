@@ -137,7 +137,8 @@ def _readable_names(reader: Any, shapes: Mapping[str, Any]) -> dict[str, str]:
         plain = name.removesuffix(_VALUE)
         if group_variables([plain]) or step_names([plain]):
             names[plain] = name
-        elif name in full:
+        elif name in full and "optimizer" not in name.split("/"):
+            # An optimizer's slots are named for their variables: "SGD/m/bn/gamma".
             names.setdefault(full[name], name)
     return names
 
