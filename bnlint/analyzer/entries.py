@@ -118,7 +118,8 @@ class CallGraph:
         self.owners: dict[int, tuple[int, str]] = {
             id(function): (id(module), owner) for module, function, owner in self.functions if owner
         }
-        self.reaching = self._reach(TRIGGERS)
+        # A PyTorch package with one TensorFlow reader has the same words in every model.
+        self.reaching = self._reach(TRIGGERS, among=FRAMEWORKS | {"tf", "slim"})
         self.acting = self._reach(EFFECTS)
         # Methods share what `self` holds: one builds the network, another trains it.
         self.building = {self.owners[number] for number in self.reaching if number in self.owners}
@@ -168,15 +169,24 @@ class CallGraph:
             if len(found) <= MEANINGS:  # who reads a larger one is not about to build a network
                 self.by_name.setdefault(variable, []).extend(found)
 
-    def _reach(self, words: frozenset[str]) -> set[int]:
-        """Functions that mention one of `words`, or a function that does, and so on."""
+    def _reach(self, words: frozenset[str], among: frozenset[str] | None = None) -> set[int]:
+        """Functions that mention one of `words`, or a function that does, and so on.
+
+        Args:
+          words: what to look for.
+          among: count the words themselves only in modules that mention one of these names.
+        """
         reached: set[int] = set()
         mentions: dict[str, list[ir.FunctionDef]] = {}
         names = self.by_name.keys()
         for _, function, _ in self.functions:
             for name in function.reads & names:
                 mentions.setdefault(name, []).append(function)
-        todo = [function for _, function, _ in self.functions if function.reads & words]
+        todo = [
+            function
+            for module, function, _ in self.functions
+            if function.reads & words and (among is None or module.facts.reads & among)
+        ]
         keys: dict[int, list[str]] = {}
         for name, functions in self.by_name.items():
             for function in functions:

@@ -55,7 +55,7 @@ class _Commands(click.Group):
             missing = error.name or ""
             if missing.startswith("bnlint"):
                 raise
-            raise click.ClickException(
+            raise click.UsageError(
                 f"`bnlint {name}` needs {missing}: pip install 'bnlint[runtime]'"
             ) from error
         return command

@@ -128,20 +128,28 @@ def _updated_variables(batch_norms: Sequence[BatchNorm], run: bytearray) -> set[
     }
 
 
+def _run_by_collections(
+    graph: Graph, batch_norms: Sequence[BatchNorm], names: Iterable[str]
+) -> set[int]:
+    """Moving statistics that are assigned when everything in these collections runs.
+
+    A switched batch norm has an output of its conditional in the collection, not the update.
+    """
+    members = (name.split(":")[0] for key in names for name in graph.collections.get(key, ()))
+    starts = [graph.index["", name] for name in members if ("", name) in graph.index]
+    return _updated_variables(batch_norms, graph.reach(starts))
+
+
 def _by_code(
     graph: Graph, missed: Sequence[BatchNorm], *, partly: bool
 ) -> dict[str, list[BatchNorm]]:
-    custom = {
-        name
-        for collection, members in graph.collections.items()
-        if collection != UPDATE_OPS and collection != "train_op"
-        for name in members
-    }
-    listed = set(graph.collections.get(UPDATE_OPS, ()))
+    custom = [name for name in graph.collections if name not in (UPDATE_OPS, "train_op")]
+    by_custom = _run_by_collections(graph, missed, custom)
+    listed = _run_by_collections(graph, missed, [UPDATE_OPS])
     codes: dict[str, list[BatchNorm]] = {}
     for one in missed:
-        names = {graph.nodes[op].name for op in one.update_ops}
-        if names & custom and not names & listed:
+        moving = set(one.moving.values())
+        if moving & by_custom and not moving & listed:
             code = "BN107"
         else:
             code = "BN105" if partly else "BN101"
