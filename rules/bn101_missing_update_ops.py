@@ -127,8 +127,50 @@ with tf.Session() as sess:
         sess.run(train_op, {x: images, y: labels, is_training: True})
 """,
         ),
+        example(
+            "a functional Keras model called in a TF1 graph",
+            """
+import tensorflow as tf
+from tensorflow.keras import layers
+
+inputs = layers.Input((64,))
+h = layers.BatchNormalization()(layers.Dense(32)(inputs))
+model = tf.keras.Model(inputs, layers.Dense(10)(h))
+
+is_training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int32, [None])
+loss = tf.losses.sparse_softmax_cross_entropy(y, model(x, training=is_training))
+train_op = tf.train.AdamOptimizer().minimize(loss)  # <- BN101
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for images, labels in batches():
+        sess.run(train_op, {x: images, y: labels, is_training: True})
+""",
+        ),
     ),
     good=(
+        example(
+            "a functional Keras model whose updates join the train op",
+            """
+import tensorflow as tf
+from tensorflow.keras import layers
+
+inputs = layers.Input((64,))
+h = layers.BatchNormalization()(layers.Dense(32)(inputs))
+model = tf.keras.Model(inputs, layers.Dense(10)(h))
+
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int32, [None])
+loss = tf.losses.sparse_softmax_cross_entropy(y, model(x, training=True))
+with tf.control_dependencies(model.get_updates_for(x)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for images, labels in batches():
+        sess.run(train_op, {x: images, y: labels})
+""",
+        ),
         example(
             "Keras layers in a TF1 graph whose updates are run",
             """

@@ -255,7 +255,24 @@ def _call_model(tf: TensorFlow, model: Object, args: Args, node: ir.Call) -> Val
         if isinstance(layer, Object) and layer.kind == "keras batch norm":
             call = _arguments(output, args)
             output = _call_batch_normalization(tf, layer, call, node)
-    return tf.op(output)
+    return tf.op(_applied_again(tf, model, symbol_of(output), args, node))
+
+
+def _applied_again(
+    tf: TensorFlow, model: Object, output: Symbol, args: Args, node: ir.Call
+) -> Symbol:
+    """A functional model called on other inputs applies its batch norms anew, in this mode."""
+    training = keras_flag(args, None)
+    if not training.explicit:
+        return output
+    for norm in sorted(symbol_of(model).batch_norms, key=lambda item: item.time):
+        if norm.api == "keras":
+            _, output = tf.recorder.batch_norm(
+                node, output, api="keras", training=training, collection=None,
+                collection_known=True, scope=None, trainable=norm.trainable, decay=norm.decay,
+                definition=norm.definition or norm.location, reuses=norm,
+            )  # fmt: skip
+    return output
 
 
 def _arguments(inputs: Value, args: Args) -> Args:
