@@ -10,10 +10,12 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pathspec
+from typing import TYPE_CHECKING
 
 from bnlint.findings import FileError, Location
+
+if TYPE_CHECKING:
+    import pathspec
 
 MAX_BYTES = 5 * 1024 * 1024  # generated code and data; no hand-written source is this large
 SUFFIXES = (".py", ".pyw", ".ipynb")
@@ -85,6 +87,8 @@ def _first_time(path: str, seen: set[str]) -> bool:
 
 
 def _spec(patterns: Sequence[str]) -> pathspec.PathSpec:
+    import pathspec  # here: one file, as a hook names it, needs no patterns
+
     return pathspec.PathSpec.from_lines("gitignore", patterns)
 
 
