@@ -85,7 +85,11 @@ def _missing(groups: Sequence[Statistics], path: str) -> Iterator[Finding]:
     missing = [
         (one, f"{one.name!r} has gamma or beta, but no moving mean and variance")
         for one in groups
-        if one.mean is None and one.variance is None and _SCOPE.search(one.name)
+        if one.mean is None
+        and one.variance is None
+        and _SCOPE.search(one.name)
+        # A layer that a model holds and never calls has no variables at all.
+        and (one.gamma is not None or one.beta is not None)
     ]
     if missing:
         yield _finding("BN301", missing, path, Confidence.HIGH)

@@ -81,6 +81,20 @@ def test_measured_on_data() -> None:
     np.testing.assert_allclose(one.batch.variance, dense.var(axis=0), rtol=1e-4)
 
 
+def test_a_layer_that_is_held_and_never_called_is_no_finding() -> None:
+    class Block(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used = keras.layers.BatchNormalization(name="bn_used")
+            self.spare = keras.layers.BatchNormalization(name="bn_spare")
+
+        def call(self, x: Any) -> Any:
+            return self.used(x)
+
+    inputs = keras.Input((4,))
+    assert not bnlint.inspect_model(keras.Model(inputs, Block()(inputs))).findings
+
+
 def test_batch_norms_inside_blocks_and_wrappers() -> None:
     class Block(keras.layers.Layer):
         def __init__(self) -> None:
