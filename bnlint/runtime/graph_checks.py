@@ -143,8 +143,7 @@ def _run_by_collections(
 def _by_code(
     graph: Graph, missed: Sequence[BatchNorm], *, partly: bool
 ) -> dict[str, list[BatchNorm]]:
-    custom = [name for name in graph.collections if name not in (UPDATE_OPS, "train_op")]
-    by_custom = _run_by_collections(graph, missed, custom)
+    by_custom = _run_by_collections(graph, missed, _custom(graph))
     listed = _run_by_collections(graph, missed, [UPDATE_OPS])
     codes: dict[str, list[BatchNorm]] = {}
     for one in missed:
@@ -178,12 +177,12 @@ def _unreached(
 
 
 def _collection(graph: Graph, members: Sequence[BatchNorm]) -> str:
-    names = {graph.nodes[op].name for one in members for op in one.update_ops}
-    return next(
-        key
-        for key, ops in sorted(graph.collections.items())
-        if names & set(ops) and key != UPDATE_OPS
-    )
+    return next(key for key in _custom(graph) if _run_by_collections(graph, members, [key]))
+
+
+def _custom(graph: Graph) -> list[str]:
+    """Collections that no library runs by itself."""
+    return sorted(name for name in graph.collections if name not in (UPDATE_OPS, "train_op"))
 
 
 def _grouped_elsewhere(graph: Graph, members: Sequence[BatchNorm], step: Step) -> bool:
