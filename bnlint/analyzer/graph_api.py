@@ -248,6 +248,13 @@ def _read_collection(
     return ListValue(rest=held)  # programs append their own ops to it
 
 
+def _read_by_library(tf: TensorFlow, name: str, node: ir.Call) -> Symbol:
+    """A collection that TensorFlow or slim reads by itself: no read of the user's."""
+    held = tf.recorder.read_collection(node, name, "")
+    tf.program.collection_reads.pop()
+    return held.but(reads=frozenset())
+
+
 @handles("tensorflow.get_collection", "tensorflow.get_collection_ref")
 def get_collection(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     return _read_collection(tf, args.get(0, "key"), args.get(1, "scope"), node)
@@ -447,9 +454,7 @@ for _name in _LOSS_FUNCTIONS:
 )  # fmt: skip
 def get_losses(tf: TensorFlow, args: Args, node: ir.Call) -> Value:
     """Everything in the collection of losses (scopes of losses are not known)."""
-    losses = tf.recorder.read_collection(node, LOSSES, "")
-    tf.program.collection_reads.pop()  # the library reads it, not the user
-    return tf.op(losses.but(reads=frozenset()))
+    return tf.op(_read_by_library(tf, LOSSES, node))
 
 
 # --- train ops -----------------------------------------------------------------------------
@@ -553,9 +558,7 @@ def apply_gradients(tf: TensorFlow, receiver: Value, args: Args, node: ir.Call) 
 def _attached(tf: TensorFlow, value: Value | None, node: ir.Call) -> tuple[str, Symbol]:
     """(how update_ops was given, the ops that are attached)."""
     if value is None:
-        held = tf.recorder.read_collection(node, UPDATE_OPS, "")
-        tf.program.collection_reads.pop()  # the library reads it, not the user
-        return "default", held.but(reads=frozenset())
+        return "default", _read_by_library(tf, UPDATE_OPS, node)
     if isinstance(value, External) or (isinstance(value, Const) and value.value is None):
         # None means the default for optimize_loss, create_train_op's marker object likewise.
         return _attached(tf, None, node)

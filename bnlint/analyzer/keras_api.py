@@ -333,12 +333,10 @@ def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, ir.Call], Value |
         model = isinstance(receiver, Object) and receiver.kind == "keras model"
         if not model and not (isinstance(receiver, Instance) and is_keras(receiver.cls)):
             return None
-        has, where = batch_norm_of(receiver)
         norms = sorted(symbol_of(receiver).batch_norms, key=lambda norm: norm.time)
         event = KerasRun(
-            location=tf.recorder.here(node), kind=kind, batch_norms=norms, has_batch_norm=has,
-            frozen=_frozen(receiver), batch_norm=where, conditional=tf.recorder.conditional,
-            time=tf.interpreter.tick(), model=_number_of(receiver),
+            location=tf.recorder.here(node), kind=kind, batch_norms=norms,
+            frozen=_frozen(receiver), time=tf.interpreter.tick(),
         )  # fmt: skip
         tf.program.keras_runs.append(event)
         if isinstance(receiver, Instance):

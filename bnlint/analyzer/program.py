@@ -491,18 +491,14 @@ class KerasRun:
     Attributes:
       kind: "fit", "evaluate" or "predict".
       batch_norms: those of its functional graph.
-      has_batch_norm, frozen, batch_norm, model: see KerasCall.
+      frozen: see KerasCall.
     """
 
     location: Location
     kind: str
     batch_norms: list[BatchNorm]
-    has_batch_norm: Answer
     frozen: bool
-    batch_norm: Location | None
-    conditional: bool
     time: int
-    model: int = 0
 
 
 @dataclass(eq=False)

@@ -241,13 +241,13 @@ def _trained_twin(program: Program, norm: BatchNorm) -> BatchNorm | None:
     """The trained batch norm that the same code built in another variable scope."""
     if not _has_own_variables(norm) or program.trained(norm):
         return None
+    if any(reuser.reuses is norm for reuser in program.batch_norms):
+        return None  # shared with a network that may train
     for other in program.batch_norms:
         twin = other.location == norm.location and other.graph == norm.graph
-        if twin and other.scope != norm.scope and _has_own_variables(other):
-            if any(reuser.reuses is norm for reuser in program.batch_norms):
-                return None  # shared with a network that may train
-            if program.trained(other):
-                return other
+        apart = twin and other.scope != norm.scope and _has_own_variables(other)
+        if apart and program.trained(other):
+            return other
     return None
 
 

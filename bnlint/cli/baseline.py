@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bnlint.analyzer.files import write_atomically
+from bnlint.cli.output import save
 from bnlint.config import ConfigError
 from bnlint.findings import Finding, Report
 from bnlint.reporting.machine import fingerprint
@@ -36,10 +36,7 @@ def write_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
     root = os.path.dirname(path) or "."
     counts = Counter(_key(finding, texts, root) for finding in report.findings)
     record = {"version": 1, "findings": dict(sorted(counts.items()))}
-    try:
-        write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
+    save(path, json.dumps(record, indent=2) + "\n")
 
 
 def apply_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from bnlint.analyzer.sources import Source, source_from_bytes
 from bnlint.cli.baseline import apply_baseline, write_baseline
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.lint import LintRun, collect, lint
+from bnlint.cli.output import save
 from bnlint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.findings import Confidence, FileError
 from bnlint.reporting import FORMATS, render
@@ -236,15 +237,8 @@ def _write(run: LintRun, options: dict[str, Any]) -> None:
     if options["output_file"]:
         buffer = io.StringIO()
         render(run.report, options["format_"], buffer, **arguments)
-        _save(options["output_file"], buffer.getvalue())
+        save(options["output_file"], buffer.getvalue())
     else:
         # A diff is meant for `patch`: the report goes beside it.
         stream = sys.stderr if options["diff"] else sys.stdout
         render(run.report, options["format_"], stream, **arguments)
-
-
-def _save(path: str, text: str) -> None:
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
