@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -145,7 +146,7 @@ class Comprehension(Node, tag=True):
     kind: str
     key: Expr | None
     element: Expr
-    loops: list[tuple[Target, Expr, list[Expr]]]
+    loops: list[Loop]
 
 
 class Walrus(Node, tag=True):
@@ -182,6 +183,7 @@ Expr = (
     | Other
 )
 Target = Expr
+Loop = tuple[Target, Expr, list[Expr]]  # for target in iterable, and its conditions
 
 
 # --- statements ----------------------------------------------------------------------------
@@ -458,6 +460,17 @@ def local_imports(body: list[Stmt]) -> Iterator[Import | ImportFrom]:
             yield from local_imports(statement.body)
         for block in blocks_of(statement):
             yield from local_imports(block)
+
+
+_LINE_END = re.compile(r"\r\n?|\n")
+
+
+def line_starts(text: str) -> list[int]:
+    """Offset of each line's first character, where Python's tokenizer ends lines.
+
+    `str.splitlines` would end them at form feeds and other separators, too.
+    """
+    return [0, *(match.end() for match in _LINE_END.finditer(text))]
 
 
 # --- storage -------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def _load_all(project: Project, modules: list[Module]) -> None:
         interpreter.steps = 0
         try:
             interpreter.load(module)
-        except BudgetExceeded:
+        except (BudgetExceeded, RecursionError):
             continue
 
 

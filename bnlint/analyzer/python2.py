@@ -44,7 +44,7 @@ def moved(facts: ir.ModuleFacts, converted: str, original: str) -> ir.ModuleFact
     """Facts about `converted` with the places of `original`."""
     place = _places(converted, original)
     _move(facts.body, place)
-    starts = _starts(original.splitlines(keepends=True))
+    starts = ir.line_starts(original)
     return ir.ModuleFacts(
         facts.path, facts.module, facts.is_package, facts.body, starts, facts.reads
     )

@@ -14,14 +14,16 @@ from bnlint.analyzer.entries import EFFECTS, TRIGGERS
 
 # Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
 FRAMEWORKS = ("tensorflow", "keras", "tf_slim", "bnlint")
-_LOG = re.compile(r"\blog\b")
+# Patterns begin with a literal, which `re` looks for fast; \b before it would be tried everywhere.
+_LOG = re.compile(r"log\b(?<!\wlog)")
 _BY_NAME = ("import_module", "__import__", "spec_from_file_location", "load_source", "load_module")
 _STRING = re.compile(r"""["']([A-Za-z_][\w.]*)""")
 # Bounded and without overlapping repeats: linear on any text.
-_IMPORT = re.compile(
-    r"(?:\bfrom[ \t]+(?:\\\r?\n[ \t]*)?([.\w\t ]{1,300}?)[ \t]*(?:\\\r?\n[ \t]*)?)?\bimport\b[ \t]*"
-    r"(\((?:[^()#]|#[^\n]*)*\)|(?:\\\r?\n|[^\n#;])*)"
+_IMPORT = re.compile(r"import\b(?<!\wimport)[ \t]*(\((?:[^()#]|#[^\n]*)*\)|(?:\\\r?\n|[^\n#;])*)")
+_FROM = re.compile(
+    r"from(?<!\wfrom)[ \t]+(?:\\\r?\n[ \t]*)?([.\w\t ]{1,300}?)[ \t]*(?:\\\r?\n[ \t]*)?\Z"
 )
+_BEFORE = 400  # characters before `import` in which its `from` stands
 _COMMENT = re.compile(r"#[^\n]*")
 
 
@@ -78,11 +80,13 @@ def _imports(text: str) -> list[Import]:
     for match in _IMPORT.finditer(text):
         names = [
             part.split()[0]
-            for part in _COMMENT.sub("", match[2]).strip("()").replace("\\", " ").split(",")
+            for part in _COMMENT.sub("", match[1]).strip("()").replace("\\", " ").split(",")
             if part.split()
         ]
-        if match[1] is not None:
-            module = match[1].replace(" ", "").replace("\t", "")
+        start = match.start()
+        source = _FROM.search(text[max(start - _BEFORE, 0) : start])
+        if source is not None:
+            module = source[1].replace(" ", "").replace("\t", "")
             dotted = module.lstrip(".")
             found.append(Import(len(module) - len(dotted), dotted, tuple(names)))
         else:

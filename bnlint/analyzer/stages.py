@@ -58,29 +58,33 @@ class Checked(msgspec.Struct, array_like=True, frozen=True):
 
 def parse(text: str) -> Parsed:
     """The facts of one text."""
-    from bnlint.analyzer.facts import nested_too_deeply
-
-    if nested_too_deeply(text):
-        return Parsed(error=TOO_DEEP)
     with _collector_paused():
         first = _parse(text)
-        return first if first.facts else _parse_python2(text) or first
+        if first.facts or first.error == TOO_DEEP:
+            return first
+        return _parse_python2(text) or first
 
 
 def _parse(text: str) -> Parsed:
-    import libcst
-
     from bnlint.analyzer import ir
-    from bnlint.analyzer.facts import module_facts
+    from bnlint.analyzer.facts import NestedTooDeeply, module_facts
 
     try:
         return Parsed(ir.encode(module_facts(text, "", "")))
-    except libcst.ParserSyntaxError as error:
-        return Parsed(error=f"not valid Python 3: {_first_line(error)}", line=error.raw_line)
-    except libcst.CSTValidationError as error:  # e.g. a letter newer than Python's Unicode
-        return Parsed(error=f"not valid Python 3: {_first_line(error)}")
-    except RecursionError:
+    except (NestedTooDeeply, RecursionError):  # the latter: while the facts are written
         return Parsed(error=TOO_DEEP)
+    except Exception as error:
+        return _not_python3(error)
+
+
+def _not_python3(error: Exception) -> Parsed:
+    import libcst  # imported by now: only its parser tells what is wrong
+
+    if isinstance(error, libcst.ParserSyntaxError):
+        return Parsed(error=f"not valid Python 3: {_first_line(error)}", line=error.raw_line)
+    if isinstance(error, libcst.CSTValidationError):  # a letter newer than Python's Unicode
+        return Parsed(error=f"not valid Python 3: {_first_line(error)}")
+    raise error
 
 
 def _parse_python2(text: str) -> Parsed | None:

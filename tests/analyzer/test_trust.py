@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bnlint.analyzer import analyze
-from bnlint.analyzer.facts import MAX_BRACKETS
+from bnlint.analyzer.depth import MAX_BRACKETS
 from bnlint.analyzer.sources import Source, discover, read_source
 from bnlint.analyzer.stages import TOO_DEEP, parse
 from bnlint.findings import FileError
@@ -44,8 +44,6 @@ MANY = 10_000
         "x = 1" + " and 1" * MANY,
         "x = " + "1 if a else " * MANY + "1",
         "x = " + "lambda: " * MANY + "1",
-        "x = " + '"a" ' * MANY,
-        "x = [a" + " for a in b" * MANY + "]",
         "if a: pass\n" + "elif a: pass\n" * MANY,
     ],
     ids=lambda text: text[:12],
@@ -63,11 +61,14 @@ def test_deep_expressions_are_refused_at_once(text: str) -> None:
         "x = '''" + "([{\n" * MANY + "'''",
         "x = {" + "'a': f(a.b, [1]),\n" * 500 + "}",
         "# " + "(" * MANY,
+        "x = " + '"a" ' * MANY,
+        "x = [a" + " for a in b" * MANY + "]",
     ],
     ids=lambda text: text[:12],
 )
 def test_long_but_flat_code_is_parsed(text: str) -> None:
     assert parse(text + "\n").error == ""
+    assert analyze([Source("flat.py", "flat", f"{PROGRAM}{text}\n")]).errors == []
 
 
 def test_python_2_is_converted_and_findings_stand_in_the_original() -> None:

@@ -1,0 +1,166 @@
+"""What lowering a syntax tree to facts takes, whichever parser the tree came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from bnlint.analyzer import ir
+
+KEYWORDS = {"True": True, "False": False, "None": None}
+
+
+class Lowering:
+    """Names and scopes met so far, and the nodes that both lowerings build in the same way."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+        self.identifiers: set[str] = set()
+        self.yields = False
+
+    def definition(
+        self,
+        span: tuple[int, int],
+        name: str,
+        params: list[ir.Param],
+        decorators: list[ir.Expr],
+        body: Callable[[], list[ir.Stmt]],
+    ) -> ir.FunctionDef:
+        """A function, with the identifiers that its body mentions."""
+        outer = self.identifiers, self.yields
+        self.identifiers, self.yields = set(), False
+        self.scopes.append(name)
+        qualname = ".".join(self.scopes)
+        statements = body()
+        self.scopes.pop()
+        reads, is_generator = frozenset(self.identifiers), self.yields
+        self.identifiers, self.yields = outer
+        self.identifiers |= reads
+        return ir.FunctionDef(
+            *span, name, qualname, params, statements, decorators, reads, is_generator
+        )
+
+    def class_definition(
+        self,
+        span: tuple[int, int],
+        name: str,
+        bases: list[ir.Expr],
+        decorators: list[ir.Expr],
+        body: Callable[[], list[ir.Stmt]],
+    ) -> ir.ClassDef:
+        """A class."""
+        self.scopes.append(name)
+        qualname = ".".join(self.scopes)
+        statements = body()
+        self.scopes.pop()
+        return ir.ClassDef(*span, name, qualname, bases, statements, decorators)
+
+    def imported(self, span: tuple[int, int], names: list[tuple[str, str]]) -> ir.Import:
+        """`import name as alias, ...`."""
+        for name, alias in names:
+            self.identifiers.update(name.split("."))
+            self.identifiers.add(alias)
+        return ir.Import(*span, names)
+
+    def imported_from(
+        self, span: tuple[int, int], level: int, module: str, names: list[tuple[str, str]]
+    ) -> ir.ImportFrom:
+        """`from module import name as alias, ...`."""
+        self.identifiers.update(module.split("."))
+        self.identifiers.update(name for name, _ in names)
+        return ir.ImportFrom(*span, level, module, names)
+
+
+def lambda_body(value: ir.Expr) -> list[ir.Stmt]:
+    """A lambda's body as a function's."""
+    return [ir.Return(value.start, value.end, value)]
+
+
+def negated(span: tuple[int, int], op: str, value: ir.Expr) -> ir.Expr:
+    """`op value`; a negative number is a constant."""
+    if op == "-" and isinstance(value, ir.Const) and isinstance(value.value, int | float):
+        return ir.Const(*span, -value.value)
+    return ir.Unary(*span, op, value)
+
+
+def number(span: tuple[int, int], value: object) -> ir.Expr:
+    """A real number of at most 64 bits; others are not told apart."""
+    if isinstance(value, int | float) and abs(value) < 2**63:
+        return ir.Const(*span, value)
+    return ir.Other(*span, [])
+
+
+def string(span: tuple[int, int], value: str, text: str) -> ir.Const:
+    """A string constant; `text`, as it is written, if it holds half a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        value = text
+    return ir.Const(*span, value)
+
+
+def formatted(span: tuple[int, int], parts: list[ir.Expr]) -> ir.Other:
+    """An f-string of these expressions.
+
+    They stand where the f-string does: until Python 3.12, ast does not know where they are.
+    """
+    todo: list[object] = [*parts]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list | tuple):
+            todo.extend(node)
+        elif isinstance(node, ir.Node | ir.Argument | ir.Param):
+            if isinstance(node, ir.Node):
+                node.start, node.end = span
+            todo.extend(getattr(node, name) for name in node.__struct_fields__)
+    return ir.Other(*span, parts)
+
+
+def chained(span: tuple[int, int], op: str, values: Iterable[ir.Expr]) -> ir.Expr:
+    """`a and b and c`, from the left."""
+    first, *others = values
+    for value in others:
+        first = ir.BoolOp(*span, op, first, value)
+    return first
+
+
+def compared(
+    span: tuple[int, int], left: ir.Expr, others: Iterable[tuple[str, ir.Expr]]
+) -> ir.Expr:
+    """`a < b < c` as `a < b and b < c`."""
+    parts: list[ir.Expr] = []
+    for op, right in others:
+        parts.append(ir.Compare(*span, op, left, right))
+        left = right
+    return chained(span, "and", parts)
+
+
+def tuple_display(items: list[ir.Expr], end: int) -> ir.Display:
+    """A tuple: from its first item to its last (parsers differ about the parentheses).
+
+    `end`: where an empty tuple stands.
+    """
+    start, end = (items[0].start, items[-1].end) if items else (end, end)
+    return ir.Display(start, end, "tuple", items)
+
+
+def starred(value: ir.Expr) -> ir.Starred:
+    """`*value`, in the place of its value."""
+    return ir.Starred(value.start, value.end, value)
+
+
+def comprehension_span(
+    span: tuple[int, int], kind: str, element: ir.Expr, loops: Sequence[ir.Loop]
+) -> tuple[int, int]:
+    """A generator's place is without its parentheses, which may be those of a call."""
+    if kind != "generatorexp":
+        return span
+    _, iterable, conditions = loops[-1]
+    return element.start, (conditions[-1] if conditions else iterable).end
+
+
+def matched(span: tuple[int, int], subject: ir.Expr, cases: Sequence[list[ir.Stmt]]) -> ir.Stmt:
+    """A match is an if over an undecided test, one branch per case."""
+    orelse: list[ir.Stmt] = []
+    for case in reversed(cases):
+        orelse = [ir.If(*span, ir.Other(*span, [subject]), case, orelse)]
+    return orelse[0] if orelse else ir.ExprStmt(*span, subject)
