@@ -271,7 +271,8 @@ class Bench:
         runs = {
             "ruff, no cache": Run("ruff check --no-cache -q --isolated".split(), (0, 1)),
             "flake8 with torchfix": Run(
-                "flake8 --isolated -j 1 --select TOR --disable-noqa --benchmark".split(),
+                ("flake8 --isolated -j 1 --require-plugins TorchFix --select TOR --disable-noqa "
+                 "--benchmark").split(),
                 (0, 1), r"(\d+) +total files processed",
             ),
             # A process per core, as it has no option for that; exit code 2 is its for files that
