@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
@@ -32,7 +33,9 @@ class NameIndex(Generic[T]):
         self.by_name: dict[str, list[T]] = {}
         self._by_suffix: dict[str, list[T]] = {}
         self._nearest: dict[tuple[bool, str], dict[str, T]] = {}
+        self._by_stem: dict[str, T] = {}
         for item in items:
+            self._by_stem.setdefault(_stem(item.path), item)
             self.by_name.setdefault(item.name, []).append(item)
             parts = item.name.split(".")
             for index in range(len(parts)):
@@ -61,12 +64,12 @@ class NameIndex(Generic[T]):
         return self._closest(False, name, importer)
 
     def resolve_relative(self, level: int, name: str, importer: Named) -> T | None:
-        """The file that `from ..name import` in `importer` means."""
-        parts = importer.name.split(".")
-        keep = len(parts) - level + (1 if importer.is_package else 0)
-        base = parts[: max(keep, 0)]
-        full = ".".join([*base, *([name] if name else [])])
-        return self._closest(True, full, importer) if full in self.by_name else None
+        """The file that `from ..name import` in `importer` means, by where both are."""
+        above = [".."] * (level - 1)
+        folder = posixpath.dirname(_posix(importer.path))
+        return self._by_stem.get(
+            posixpath.normpath(posixpath.join(folder, *above, *name.split(".")))
+        )
 
     def _closest(self, exact: bool, name: str, importer: Named) -> T:
         """The candidate whose path shares the most leading folders with the importer's."""
@@ -83,6 +86,17 @@ class NameIndex(Generic[T]):
         return next(below[folder] for folder in _ancestors(importer.path) if folder in below)
 
 
+def _posix(path: str) -> str:
+    return path.replace("\\", "/")
+
+
+def _stem(path: str) -> str:
+    """A file without its suffix; a package's `__init__.py` stands for its folder."""
+    folder, file = posixpath.split(_posix(path))
+    name = file.rpartition(".")[0]
+    return posixpath.normpath(folder if name == "__init__" else posixpath.join(folder, name))
+
+
 def _beside(name: str, importer: Named) -> str:
     """The dotted name of a module in the importer's folder."""
     parts = importer.name.split(".")
@@ -96,7 +110,7 @@ def _around(importer: Named, found: Named) -> bool:
 
 def _ancestors(path: str) -> list[str]:
     """The path itself and every folder above it, the nearest first; "" last."""
-    parts = path.replace("\\", "/").split("/")
+    parts = _posix(path).split("/")
     return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)] + ["\0root"]
 
 
