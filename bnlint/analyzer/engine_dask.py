@@ -13,15 +13,15 @@ from bnlint.analyzer.engine import Crashed, prepare
 T = TypeVar("T")
 R = TypeVar("R")
 
-SHARD = 16  # pieces of work per task: a task of its own for each would cost more than the work
+SHARD = 16  # pieces of work per task, at most: a task for each of many costs more than the work
 
 
 class Dask:
     """Shards of the work on a cluster, the results in order.
 
     A worker that dies takes nothing with it: Dask gives its tasks to others. A task that kills
-    workers again and again (Dask's `allowed-failures`) is split, and only the piece of work that
-    does it is given up.
+    workers again and again (Dask's `allowed-failures`) is split into its pieces of work, each is
+    tried alone, and only the one that does it is given up.
 
     Args:
       scheduler: a scheduler's address; "" starts a cluster of processes on this machine.
@@ -44,32 +44,43 @@ class Dask:
 
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R | Crashed]:
         """See bnlint.analyzer.engine.Engine."""
-        shards = [list(items[start : start + SHARD]) for start in range(0, len(items), SHARD)]
-        work = functools.partial(_shard, function)
         ahead = 4 * max(1, sum(self.client.nthreads().values()))
-        waiting: deque[tuple[list[T], Any]] = deque()
-        for shard in shards:
+        # A few large pieces of work are shared out one by one.
+        size = max(1, min(SHARD, len(items) // ahead))
+        work = functools.partial(_shard, function)
+        waiting: deque[tuple[Sequence[T], Any]] = deque()
+        for start in range(0, len(items), size):
+            shard = items[start : start + size]
             waiting.append((shard, self.client.submit(work, shard, pure=False)))
             if len(waiting) >= ahead:
-                yield from self._results(function, *waiting.popleft())
+                yield from self._next_results(function, waiting)
         while waiting:
-            yield from self._results(function, *waiting.popleft())
+            yield from self._next_results(function, waiting)
 
-    def _results(
-        self, function: Callable[[T], R], shard: list[T], future: Any
+    def _next_results(
+        self, function: Callable[[T], R], waiting: deque[tuple[Sequence[T], Any]]
     ) -> Iterator[R | Crashed]:
         from distributed import KilledWorker
 
+        shard, future = waiting.popleft()
         try:
             yield from future.result()
         except KilledWorker:
-            if len(shard) == 1:
-                yield Crashed()
-                return
-            work = functools.partial(_shard, function)
+            # Dask blames every task that its worker had in hand. Alone, only the guilty one dies.
+            for _, later in waiting:
+                later.exception()  # waits for its end
             for item in shard:
-                single = self.client.submit(work, [item], pure=False)
-                yield from self._results(function, [item], single)
+                yield self._alone(function, item)
+
+    def _alone(self, function: Callable[[T], R], item: T) -> R | Crashed:
+        from distributed import KilledWorker
+
+        work = functools.partial(_shard, function)
+        try:
+            (result,) = self.client.submit(work, [item], pure=False).result()
+        except KilledWorker:
+            return Crashed()
+        return result
 
     def close(self) -> None:
         """Leaves the cluster; a local one ends."""
@@ -78,6 +89,6 @@ class Dask:
             self.client.cluster.close()
 
 
-def _shard(function: Callable[[T], R], items: list[T]) -> list[R]:
+def _shard(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     prepare()
     return [function(item) for item in items]

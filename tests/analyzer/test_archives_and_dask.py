@@ -5,7 +5,6 @@ import os
 import signal
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -95,26 +94,6 @@ def test_damaged_archives_are_errors(name: str, keep: float, tmp_path: Path) -> 
 
 
 # --- Dask --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cluster() -> Iterator[Dask]:
-    pytest.importorskip("distributed")
-    engine = Dask(jobs=2)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def strict_cluster() -> Iterator[Dask]:
-    """One death gives a task up: every restart of a worker takes seconds."""
-    pytest.importorskip("distributed")
-    import dask
-
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        engine = Dask(jobs=1)
-        yield engine
-        engine.close()
 
 
 def projects() -> list[Source]:

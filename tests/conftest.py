@@ -1,0 +1,27 @@
+"""Dask clusters of processes, for the tests of every part that can use one."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bnlint.analyzer.engine_dask import Dask
+
+
+@pytest.fixture
+def cluster() -> Iterator[Dask]:
+    pytest.importorskip("distributed")
+    engine = Dask(jobs=2)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def strict_cluster() -> Iterator[Dask]:
+    """One death gives a task up: every restart of a worker takes seconds."""
+    pytest.importorskip("distributed")
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        engine = Dask(jobs=1)
+        yield engine
+        engine.close()
