@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from bnlint.analyzer.cache import FOLDER, Cache
-from bnlint.analyzer.engine import Engine, local_engine
 from bnlint.analyzer.files import write_atomically
 from bnlint.analyzer.sources import Source, source_from_bytes
 from bnlint.cli.baseline import apply_baseline, write_baseline
 from bnlint.cli.completion import complete_rule
+from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.lint import LintRun, collect, lint
 from bnlint.cli.output import save
 from bnlint.config import Config, ConfigError, check_selectors, find_config, load_config
@@ -56,12 +56,7 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--output-file", help="Write the report to this file.")
 @click.option("--stdin-filename", default="stdin.py", help="Name of the code read from '-'.")
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes.")
-@click.option("--jobs", "-j", type=click.IntRange(min=1),
-              help="Processes (default: one per core for many files).")  # fmt: skip
-@click.option("--engine", type=click.Choice(["local", "dask"]), default="local",
-              help="Where the work is done: processes here, or a Dask cluster.")  # fmt: skip
-@click.option("--scheduler", default="", envvar="BNLINT_DASK_SCHEDULER",
-              help="Address of a Dask scheduler (default: start a local cluster).")  # fmt: skip
+@engine_options
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--cache-dir", envvar="BNLINT_CACHE_DIR",
               help="Where results are kept (default: .bnlint_cache in the project).")  # fmt: skip
@@ -104,7 +99,7 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
         raise ConfigError("--write-baseline needs --baseline FILE")
     sources, errors = _read(paths, config, options["stdin_filename"])
     cache = Cache(_cache_folder(config, options))
-    engine = _engine(options, len(sources))
+    engine = open_engine(options, len(sources))
     try:
         with _progress(len(sources)) as progress:
             run = lint(sources, config, errors, progress, cache, engine)
@@ -112,21 +107,6 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     finally:
         engine.close()
         cache.close()
-
-
-def _engine(options: dict[str, Any], files: int) -> Engine:
-    if options["engine"] == "local":
-        return local_engine(options["jobs"], files)
-    try:
-        from bnlint.analyzer.engine_dask import Dask
-
-        return Dask(options["scheduler"], options["jobs"])
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"--engine dask needs {error.name}: pip install 'bnlint[dask]'"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"--scheduler {options['scheduler']}: {error}") from error
 
 
 def _cache_folder(config: Config, options: dict[str, Any]) -> str | None:
