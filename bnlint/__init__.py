@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bnlint.runtime.inspect import inspect_graph, inspect_model
     from bnlint.runtime.predictions import PredictionMonitor
     from bnlint.runtime.predictions_gap import ModeGapMonitor
+    from bnlint.runtime.predictions_shards import monitor_shards
 
 try:
     __version__ = version("bnlint")
@@ -23,6 +24,7 @@ _HOMES = {
     "inspect_graph": "bnlint.runtime.inspect",
     "inspect_model": "bnlint.runtime.inspect",
     "keras_callback": "bnlint.runtime.callbacks",
+    "monitor_shards": "bnlint.runtime.predictions_shards",
     "BatchNormHook": "bnlint.runtime.hooks",
 }
 
@@ -33,6 +35,7 @@ __all__ = [
     "inspect_graph",
     "inspect_model",
     "keras_callback",
+    "monitor_shards",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -10,7 +11,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.output import write_report
+from bnlint.config import ConfigError
 from bnlint.reporting import FORMATS, render
 
 if TYPE_CHECKING:
@@ -26,7 +29,11 @@ _LISTED = 20
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--labels", help="Column or array of FILE with the true classes, or a file of them.")
+@click.option(
+    "--labels",
+    multiple=True,
+    help="Column or array of FILE of true classes, or a file of them. Repeated: one for each.",
+)
 @click.option(
     "--column",
     "columns",
@@ -35,9 +42,11 @@ _LISTED = 20
 )
 @click.option(
     "--train",
+    multiple=True,
     type=click.Path(path_type=Path),
-    help="The same rows predicted in training mode: compares both modes (BN602).",
+    help="The same rows predicted in training mode, for each FILE: compares both modes (BN602).",
 )
+@click.option("--merge", is_flag=True, help="FILES are parts of one evaluation: one report of all.")
 @click.option("--expected", help='"uniform", or a file of labels of other rows.')
 @click.option("--num-classes", type=click.IntRange(min=2), help="Number of classes, if known.")
 @click.option("--threshold", type=float, help="Binary scores: class 1 above this.")
@@ -55,43 +64,18 @@ _LISTED = 20
 @click.option(
     "--metrics", type=click.Path(dir_okay=False), help="Write all statistics to this file, as JSON."
 )
-def predictions(
-    files: tuple[Path, ...],
-    labels: str | None,
-    columns: tuple[str, ...],
-    train: Path | None,
-    expected: str | None,
-    num_classes: int | None,
-    threshold: float | None,
-    alpha: float,
-    output_format: str,
-    save_to: str | None,
-    metrics: str | None,
-) -> None:
+@engine_options
+def predictions(files: tuple[Path, ...], **options: Any) -> None:
     """Test predictions in FILES (.npy, .npz, .csv, .parquet) for collapse onto few classes.
 
     FILES hold class ids, or scores of shape (rows, classes) whose argmax counts, made in
     inference mode. A CSV file starts with column names, unless its first line is all numbers.
-    `bnlint explain BN601` states the tests and their false-alarm rates. Exit codes: 0 clean,
-    1 findings, 2 a file can't be read.
+    Each FILE is reported by itself, unless --merge is given. The workers of a cluster read FILES
+    themselves, from a file system that all share. `bnlint explain BN601` states the tests and
+    their false-alarm rates. Exit codes: 0 clean, 1 findings, 2 a file can't be read.
     """
-    if train is not None and len(files) > 1:
-        raise click.UsageError("--train belongs to one FILE")
-    if expected == "uniform" and num_classes is None:
-        raise click.UsageError("--expected uniform needs --num-classes")
-    from bnlint.runtime.predictions import Thresholds
-    from bnlint.runtime.predictions_check import CheckOptions
-
-    options = CheckOptions(
-        labels=labels,
-        columns=columns,
-        train=train,
-        expected=expected,
-        num_classes=num_classes,
-        threshold=threshold,
-        thresholds=Thresholds(alpha=alpha),
-    )
-    report = _check(list(files), options)
+    report = _check(files, options)
+    save_to, output_format = options["save_to"], options["output_format"]
     stream = io.StringIO() if save_to else sys.stdout
     if output_format == "text":
         for result in report.results:
@@ -99,26 +83,51 @@ def predictions(
     render(report, output_format, stream)
     if save_to and isinstance(stream, io.StringIO):
         write_report(save_to, stream.getvalue())
-    if metrics is not None:
+    if options["metrics"] is not None:
         plain = [_plain(result) for result in report.results]
-        write_report(metrics, json.dumps(plain, indent=2) + "\n")
+        write_report(options["metrics"], json.dumps(plain, indent=2) + "\n")
     raise SystemExit(report.exit_code)
 
 
-def _check(files: list[Path], options: CheckOptions) -> PredictionsReport:
-    from bnlint.runtime.predictions_check import check_predictions
+def _check(files: tuple[Path, ...], options: dict[str, Any]) -> PredictionsReport:
+    from bnlint.runtime.predictions_check import OptionsError, check_predictions
 
     try:
-        return check_predictions(files, options)
+        with contextlib.closing(open_engine(options, len(files))) as engine:
+            return check_predictions(files, _check_options(options), engine)
     except ModuleNotFoundError as error:
         raise click.UsageError(
             f"reading predictions needs {error.name}: install bnlint with its extra `predictions`"
         ) from error
+    except (ConfigError, OptionsError) as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _check_options(options: dict[str, Any]) -> CheckOptions:
+    from bnlint.runtime.predictions import Thresholds
+    from bnlint.runtime.predictions_check import CheckOptions
+
+    labels = options["labels"]
+    return CheckOptions(
+        labels=labels if len(labels) > 1 else next(iter(labels), None),
+        columns=options["columns"],
+        train=options["train"] or None,
+        expected=options["expected"],
+        merge=options["merge"],
+        num_classes=options["num_classes"],
+        threshold=options["threshold"],
+        thresholds=Thresholds(alpha=options["alpha"]),
+    )
 
 
 def _plain(result: FileResult) -> dict[str, Any]:
     gap = None if result.gap is None else result.gap.to_dict()
-    return {"path": result.path, "predictions": result.predictions.to_dict(), "gap": gap}
+    return {
+        "path": result.path,
+        "merged": result.more,
+        "predictions": result.predictions.to_dict(),
+        "gap": gap,
+    }
 
 
 def _show(result: FileResult, stream: IO[str]) -> None:
@@ -134,7 +143,7 @@ def _show(result: FileResult, stream: IO[str]) -> None:
 
     report = result.predictions
     console = Console(file=stream, highlight=False, soft_wrap=True)
-    console.print(f"[bold]{shown(result.path)}[/bold]: {report.rows} rows", end="")
+    console.print(f"[bold]{shown(result.title)}[/bold]: {report.rows} rows", end="")
     console.print(f", {report.nan_rows} with NaN, {report.tied_rows} with ties")
     if report.test is None:
         return

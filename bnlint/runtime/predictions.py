@@ -204,6 +204,17 @@ def add_classes(counter: Counter[ClassId], classes: np.ndarray) -> None:
     names, counts = np.unique(classes, return_counts=True)
     for name, count in zip(names.tolist(), counts.tolist(), strict=True):
         counter[_class_key(name)] += count
+    _check_number(counter)
+
+
+def merged_classes(one: Counter[ClassId], other: Counter[ClassId]) -> Counter[ClassId]:
+    """Both counters' counts. Over-long counters are an error, as for `add_classes`."""
+    both = one + other
+    _check_number(both)
+    return both
+
+
+def _check_number(counter: Counter[ClassId]) -> None:
     if len(counter) > MAX_CLASSES:
         raise ValueError(f"more than {MAX_CLASSES} distinct values: these are not class ids")
 
@@ -308,8 +319,8 @@ class PredictionMonitor:
         """A new monitor with both monitors' counts. Associative and commutative.
 
         Raises:
-          ValueError: the monitors were built with different arguments, just one saw labels, or
-            one saw names and the other numbers.
+          ValueError: the monitors were built with different arguments, just one saw labels, one
+            saw names and the other numbers, or together they saw more than MAX_CLASSES ids.
         """
         if self._settings() != other._settings():
             raise ValueError("monitors with different settings can't be merged")
@@ -318,9 +329,9 @@ class PredictionMonitor:
             raise ValueError("one monitor saw labels and the other did not")
         check_kinds(self.predicted, self.labelled, other.predicted, other.labelled)
         merged = PredictionMonitor(*self._settings())
-        merged.predicted = self.predicted + other.predicted
-        merged.labelled = self.labelled + other.labelled
-        merged.correct = self.correct + other.correct
+        merged.predicted = merged_classes(self.predicted, other.predicted)
+        merged.labelled = merged_classes(self.labelled, other.labelled)
+        merged.correct = merged_classes(self.correct, other.correct)
         merged.columns = max(self.columns, other.columns)
         merged.nan_rows = self.nan_rows + other.nan_rows
         merged.tied_rows = self.tied_rows + other.tied_rows

@@ -12,6 +12,7 @@ from bnlint.runtime.predictions import (
     add_classes,
     check_kinds,
     label_ids,
+    merged_classes,
     to_classes,
 )
 from bnlint.runtime.predictions_stats import (
@@ -133,7 +134,8 @@ class ModeGapMonitor:
         """A new monitor with both monitors' counts. Associative and commutative.
 
         Raises:
-          ValueError: the monitors were built with different arguments, or just one saw labels.
+          ValueError: the monitors were built with different arguments, just one saw labels, one
+            saw names and the other numbers, or together they saw more than MAX_CLASSES ids.
         """
         if (self.threshold, self.thresholds) != (other.threshold, other.thresholds):
             raise ValueError("monitors with different settings can't be merged")
@@ -141,8 +143,8 @@ class ModeGapMonitor:
             raise ValueError("one monitor saw labels and the other did not")
         check_kinds(self.train, self.evaluation, other.train, other.evaluation)
         merged = ModeGapMonitor(self.threshold, self.thresholds)
-        merged.train = self.train + other.train
-        merged.evaluation = self.evaluation + other.evaluation
+        merged.train = merged_classes(self.train, other.train)
+        merged.evaluation = merged_classes(self.evaluation, other.evaluation)
         for name in ("agree", "train_right", "eval_right", "labelled", "nan_rows"):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         merged.columns = max(self.columns, other.columns)
@@ -157,8 +159,9 @@ class ModeGapMonitor:
             disagreement=1 - self.agree / rows if rows else 0.0,
             train_accuracy=self.train_right / rows if self.labelled else None,
             eval_accuracy=self.eval_right / rows if self.labelled else None,
-            train_counts=dict(self.train),
-            eval_counts=dict(self.evaluation),
+            # In class order, whatever the chunks' was.
+            train_counts=dict(sorted(self.train.items())),
+            eval_counts=dict(sorted(self.evaluation.items())),
             test=self._test(rows) if rows else None,
         )
 

@@ -294,9 +294,10 @@ def test_errors_of_the_label_file_name_it(tmp_path: Path) -> None:
     path = write(tmp_path / "p.npy", predictions=LABELS)
     labels = tmp_path / "labels.npy"
     labels.write_bytes(b"garbage")
-    for options in (CheckOptions(labels=str(labels)), CheckOptions(expected=str(labels))):
-        (error,) = check_predictions([path], options).errors
-        assert error.path == str(path) and str(labels) in error.message
+    (error,) = check_predictions([path], CheckOptions(labels=str(labels))).errors
+    assert error.path == str(path) and str(labels) in error.message
+    (error,) = check_predictions([path, path], CheckOptions(expected=str(labels))).errors
+    assert error.path == str(labels) and "not a .npy file" in error.message
 
 
 def test_labels_that_are_neither_a_column_nor_a_file(tmp_path: Path) -> None:
