@@ -95,6 +95,10 @@ class TensorFlow:
         self.scope_events: list[tuple[ArgScope, ...]] = [()]
         self.model_fns: list[tuple[Value, Value]] = []
 
+    def has_events(self) -> bool:
+        """See interpreter.Library."""
+        return self.program.has_events
+
     # --- calls -----------------------------------------------------------------------------
 
     def call(self, name: str, args: Args, node: ir.Call) -> Value:

@@ -612,6 +612,16 @@ class Program:
                 yield evaluation, batch_norm
 
     @property
+    def has_events(self) -> bool:
+        """It builds, trains, runs, restores or hands over something that rules look at."""
+        return self.uses_estimator or any(
+            (
+                self.batch_norms, self.train_ops, self.runs, self.savers, self.keras_calls,
+                self.keras_runs, self.learning_phases, self.logs, self.loads,
+            )
+        )  # fmt: skip
+
+    @property
     def is_tail_of_unknown(self) -> bool:
         """The entry is a function nobody in the project calls: its arguments are unknown."""
         return self.entry.kind in ("function", "method")
