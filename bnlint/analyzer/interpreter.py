@@ -50,6 +50,7 @@ from bnlint.findings import Location
 # 5,000. Code that long without anything of interest builds configurations.
 MAX_STEPS = 60_000
 MAX_IDLE_STEPS = 10_000
+MAX_IMPORT_STEPS = 3_000  # in a module's top level; from there on its calls are not followed
 MAX_DEPTH = 60  # nested project calls
 MAX_UNROLL = 8  # items of a literal list that a loop is followed through one by one
 
@@ -165,6 +166,7 @@ class Interpreter:
     def __init__(self, project: Project, make_library: Callable[[Interpreter], Library]) -> None:
         self.project = project
         self.steps = 0
+        self.call_limit = MAX_STEPS
         self.time = 0
         self.frames: list[Frame] = []
         self.active: list[ir.FunctionDef] = []
@@ -223,7 +225,14 @@ class Interpreter:
             return
         module.env.slots["__loaded__"] = True
         module.env.slots["__name__"] = Const(module.name)
-        self.run_body(module, module.env)
+        budget = self.steps, self.call_limit
+        self.steps, self.call_limit = 0, MAX_IMPORT_STEPS  # its own, whoever imports it
+        try:
+            self.run_body(module, module.env)
+        except BudgetExceeded:
+            pass  # what it defined until then stays
+        finally:
+            self.steps, self.call_limit = budget
 
     def run_body(self, module: Module, env: Env) -> None:
         """Follows a module's top level with `env` as its globals."""
@@ -950,7 +959,8 @@ class Interpreter:
     ) -> Value:
         """Follows a project function's body with these arguments."""
         definition = function.definition
-        if self.active.count(definition) > 1 or len(self.active) >= MAX_DEPTH:
+        too_deep = self.active.count(definition) > 1 or len(self.active) >= MAX_DEPTH
+        if too_deep or self.steps > self.call_limit:
             return symbol_of(*args.values()).but(maybe=True)
         self._step()
         env = Env(function.module, function.env, definition.qualname)
@@ -1319,6 +1329,8 @@ class Interpreter:
         if name in ("extend", "update") and value is not None:
             self.extend(target, value)
             return NONE
+        if name in ("discard", "remove", "sort", "reverse", "clear"):
+            return NONE  # what is still in it, and in which order, is not followed
         if name == "pop":
             return target.items[-1] if target.items else target.rest or UNKNOWN
         if name in ("copy", "union") and (value is None or name == "copy"):

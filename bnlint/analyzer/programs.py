@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -82,11 +83,8 @@ def _load_all(project: Project, modules: list[Module]) -> None:
     )
     interpreter = _interpreter(project, Program(entry))
     for module in modules:
-        interpreter.steps = 0
-        try:
+        with contextlib.suppress(RecursionError):
             interpreter.load(module)
-        except (BudgetExceeded, RecursionError):
-            continue
 
 
 def _interpreter(project: Project, program: Program) -> Interpreter:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from bnlint.analyzer import ir
 from bnlint.analyzer.program import BatchNorm, CollectionRead, Flag, TrainOp
@@ -22,13 +23,12 @@ _numbers = itertools.count(1)
 
 
 class Value:
-    """Base of all values."""
+    """Base of all values. Those that do not change are msgspec structs: fast to make."""
 
     __slots__ = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Const(Value):
+class Const(Value, msgspec.Struct, frozen=True, eq=False):
     """A known Python constant.
 
     `key` names the variable it was last read from ("train.is_training"), `location` is where
@@ -40,8 +40,7 @@ class Const(Value):
     key: str = ""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Symbol(Value):
+class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     """A tensor, an op, or anything else that is not a known Python object.
 
     Attributes:
@@ -76,18 +75,16 @@ class Symbol(Value):
 
     def but(self, **changes: Any) -> Symbol:
         """A copy with changes."""
-        return replace(self, **changes)
+        return msgspec.structs.replace(self, **changes)
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class External(Value):
+class External(Value, msgspec.Struct, frozen=True, eq=False):
     """A name outside the project, canonical: "tensorflow.train.Saver", "slim.conv2d"."""
 
     name: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Setting(Value):
+class Setting(Value, msgspec.Struct, frozen=True, eq=False):
     """A Python value that the user gives when the program starts: FLAGS.x, a parsed argument.
 
     Conditions on it are undecided. `hints` are values it is known to be able to take (its default
@@ -99,8 +96,7 @@ class Setting(Value):
     hints: tuple[Any, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class ModuleValue(Value):
+class ModuleValue(Value, msgspec.Struct, frozen=True, eq=False):
     """A module of the project."""
 
     module: Module
@@ -176,8 +172,7 @@ class Env(Stateful):
         self.outer_names: set[str] = set()
 
 
-@dataclass(eq=False)
-class Function(Value):
+class Function(Value, msgspec.Struct, eq=False):
     """A function of the project; `bound` is its self or cls."""
 
     definition: ir.FunctionDef
@@ -231,13 +226,12 @@ class Instance(Stateful):
         self.cls = cls
 
 
-@dataclass(eq=False)
-class Partial(Value):
+class Partial(Value, msgspec.Struct, eq=False):
     """functools.partial, and methods of library objects with their receiver."""
 
     func: Value
     args: tuple[Value, ...] = ()
-    kwargs: dict[str, Value] = field(default_factory=dict)
+    kwargs: dict[str, Value] = msgspec.field(default_factory=dict)
 
 
 class Object(Stateful):
@@ -250,21 +244,20 @@ class Object(Stateful):
         self.kind = kind
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Method(Value):
+class Method(Value, msgspec.Struct, frozen=True, eq=False):
     """`receiver.name` where the receiver is a library object or a symbol."""
 
     receiver: Value
     name: str
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Choice(Value):
+class Choice(Value, msgspec.Struct, frozen=True, eq=False):
     """One of a few values, by an undecided branch."""
 
     options: tuple[Value, ...]
 
 
+NOTHING: frozenset[Any] = frozenset()
 NONE = Const(None)
 UNKNOWN = Symbol(maybe=True, opaque=True)
 TENSOR = Symbol()
@@ -276,26 +269,23 @@ KEPT = (*CALLED, Instance)
 
 def symbol_of(*values: Value | None) -> Symbol:
     """Everything that `values` depend on or run, as one symbol (its key, flag... are dropped)."""
-    batch_norms: set[BatchNorm] = set()
-    runs: set[BatchNorm] = set()
-    train_ops: set[TrainOp] = set()
-    reads: set[CollectionRead] = set()
-    maybe = opaque = False
-    tape = None
-    tags: set[str] = set()
-    for symbol in leaves(values):
-        batch_norms |= symbol.batch_norms
-        runs |= symbol.runs
-        train_ops |= symbol.train_ops
-        reads |= symbol.reads
-        maybe |= symbol.maybe
-        opaque |= symbol.opaque
-        tape = tape or symbol.tape
-        tags |= symbol.tags
+    found = leaves(values)
+    if len(found) < 2:
+        return (
+            found[0].but(key="", flag=None, linear="", made=None, after=NOTHING)
+            if found
+            else Symbol()
+        )
     return Symbol(
-        frozenset(batch_norms), frozenset(runs), frozenset(train_ops), frozenset(reads),
-        maybe, opaque, tape=tape, tags=frozenset(tags),
-    )  # fmt: skip
+        batch_norms=NOTHING.union(*(symbol.batch_norms for symbol in found)),
+        runs=NOTHING.union(*(symbol.runs for symbol in found)),
+        train_ops=NOTHING.union(*(symbol.train_ops for symbol in found)),
+        reads=NOTHING.union(*(symbol.reads for symbol in found)),
+        maybe=any(symbol.maybe for symbol in found),
+        opaque=any(symbol.opaque for symbol in found),
+        tape=next((symbol.tape for symbol in found if symbol.tape), None),
+        tags=NOTHING.union(*(symbol.tags for symbol in found)),
+    )
 
 
 def leaves(values: tuple[Value | None, ...] | list[Value]) -> list[Symbol]:
@@ -307,21 +297,25 @@ def leaves(values: tuple[Value | None, ...] | list[Value]) -> list[Symbol]:
         value = todo.pop()
         if isinstance(value, Symbol):
             found.append(value)
+        elif type(value) in _LEAFLESS:  # most values: one look-up
+            continue
         elif isinstance(value, Choice):
             todo.extend(value.options)
-        elif isinstance(value, ListValue | DictValue) and value.number not in seen:
-            seen.add(value.number)
-            items = value.items
-            todo.extend(items.values() if isinstance(items, dict) else items)
-            todo.append(value.rest)
+        elif isinstance(value, ListValue | DictValue):
+            if value.number not in seen:
+                seen.add(value.number)
+                items = value.items
+                todo.extend(items.values() if isinstance(items, dict) else items)
+                todo.append(value.rest)
         elif isinstance(value, Object) and "symbol" in value.slots:
             todo.append(value.slots["symbol"])
-        elif isinstance(value, Instance):
-            # An instance handed to unknown code: what it holds is reachable, but rarely meant.
-            continue
         elif isinstance(value, Partial):
             todo.extend(value.args)
     return found
+
+
+# An instance handed to unknown code: what it holds is reachable, but rarely meant.
+_LEAFLESS = frozenset((type(None), Const, External, Setting, Function, ClassValue, Instance))
 
 
 def join(values: list[Value]) -> Value:
