@@ -230,12 +230,13 @@ class CallGraph:
             ):
                 yield Root(module, None, "")
         for module, function, owner in self.functions:
+            root = Root(module, function, owner)
             if (
                 id(module) in self.relevant
                 and self._is_root(function, owner, mentioned)
-                and not _is_test_case(module, owner)
+                and not _is_test(root)
             ):
-                yield Root(module, function, owner)
+                yield root
 
     def uncalled(self, called: set[int]) -> Iterator[Root]:
         """Functions that lead to a train op or an evaluation, and that no root led to: callers
@@ -245,14 +246,14 @@ class CallGraph:
         """
         ending = self._ending()
         waiting = {
-            id(function): Root(module, function, owner)
+            id(function): root
             for module, function, owner in self.functions
             if id(function) in ending
             and id(module) in self.relevant
             and self._may_build(function)
             and not function.name.startswith("__")
             and ("." not in function.qualname or owner)
-            and not _is_test_case(module, owner)
+            and not _is_test(root := Root(module, function, owner))
             and id(function) not in called
         }
         for root in self._callers_first(waiting):
@@ -340,11 +341,15 @@ def _may_log_logits(reads: frozenset[str]) -> bool:
     return "log" in reads and bool(reads & {"tf", "tensorflow"}) and bool(reads & EFFECTS)
 
 
-def _is_test_case(module: Module, owner: str) -> bool:
-    """A unittest class: tests build networks in any mode on purpose."""
-    cls = module.facts.classes.get(owner)
+def _is_test(root: Root) -> bool:
+    """A test, of unittest or pytest: they build networks in any mode on purpose."""
+    cls = root.module.facts.classes.get(root.owner)
     names = [ir.dotted(base) for base in cls.bases] if cls is not None else []
-    return any(name.endswith(("TestCase", "Test", "TestBase")) for name in names)
+    if any(name.endswith(("TestCase", "Test", "TestBase")) for name in names):
+        return True
+    file = root.module.path.replace("\\", "/").rpartition("/")[2]
+    is_test_file = file.startswith("test_") or file.endswith("_test.py")
+    return is_test_file and root.function is not None and root.function.name.startswith("test")
 
 
 def _top_level_reads(module: Module) -> frozenset[str]:

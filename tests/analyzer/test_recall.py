@@ -544,3 +544,21 @@ def test_a_fed_tensor_is_not_computed() -> None:
     assert findings_in(encoded) == {("train.py", 4, "BN201")}
     decoded = example("", VAE.replace("FEED", "latent"))
     assert findings_in(decoded) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "function", "linted"),
+    [
+        ("train", "train_on_images", True),
+        ("train", "test_on_images", True),
+        ("test_train", "train_on_images", True),
+        ("test_train", "test_on_images", False),
+        ("train_test", "test_on_images", False),
+    ],
+)
+def test_functions_that_pytest_runs_are_not_programs(
+    file: str, function: str, linted: bool
+) -> None:
+    text = f"{HEAD}\nfrom nets import small as net\n\ndef {function}(batch):{LOSS}"
+    files = {"nets": NETS, file: text.replace("TRAIN(loss)", BAD.format(loss="loss"))}
+    assert bool(findings_in(example("", **files))) is linted
