@@ -26,7 +26,7 @@ def module_facts(text: str, path: str, module: str, is_package: bool = False) ->
     """
     try:
         body, reads = _body_facts(text)
-    except RecursionError as error:
+    except (RecursionError, MemoryError) as error:  # MemoryError: the parser's own stack is full
         raise NestedTooDeeply from error
     return ir.ModuleFacts(path, module, is_package, body, ir.line_starts(text), reads)
 
@@ -34,7 +34,7 @@ def module_facts(text: str, path: str, module: str, is_package: bool = False) ->
 def _body_facts(text: str) -> tuple[list[ir.Stmt], frozenset[str]]:
     try:
         return facts_ast.body_facts(text)
-    except (SyntaxError, ValueError, MemoryError):  # of its stack: a parser's limit
+    except (SyntaxError, ValueError):  # the latter: half a surrogate pair
         from bnlint.analyzer.depth import nested_too_deeply
 
         if nested_too_deeply(text):

@@ -32,15 +32,19 @@ def apply_edits(text: str, edits: Sequence[Edit]) -> str:
     """
     for edit in sorted(edits, key=lambda item: item.location, reverse=True):
         text = _apply_edit(text, edit)
-    try:
-        cst.parse_module(text)
-    except cst.ParserSyntaxError as error:
-        raise CannotFix("the result would not be valid Python") from error
+    _parsed(text)
     return text
 
 
+def _parsed(text: str) -> cst.Module:
+    try:
+        return cst.parse_module(text)
+    except cst.ParserSyntaxError as error:  # libcst lacks some of what Python reads: `(x): int`
+        raise CannotFix("libcst cannot read the text, or what it would become") from error
+
+
 def _apply_edit(text: str, edit: Edit) -> str:
-    wrapper = MetadataWrapper(cst.parse_module(text))
+    wrapper = MetadataWrapper(_parsed(text))
     starts: Starts = {}
     for node, place in wrapper.resolve(PositionProvider).items():
         end = (place.end.line, place.end.column + 1)

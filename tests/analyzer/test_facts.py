@@ -4,6 +4,7 @@ import re
 import sysconfig
 from pathlib import Path
 
+import libcst
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -151,3 +152,12 @@ def test_a_form_feed_is_no_line_end() -> None:
     assert [item.location.line for item in found] == [item.location.line + 1 for item in plain]
     fixed, count = fix_text(fed, found, unsafe=True)
     assert count and "\x0c" in fixed and not analyze([Source("a.py", "a", fixed)]).findings
+
+
+def test_what_libcst_cannot_read_is_linted_and_not_fixed() -> None:
+    text = f"(x): int = 1\n{BAD}"
+    with pytest.raises(libcst.ParserSyntaxError):
+        libcst.parse_module(text)
+    found = analyze([Source("a.py", "a", text)]).findings
+    assert [item.code for item in found if item.fix is not None] == ["BN101"]
+    assert fix_text(text, found, unsafe=True) == (text, 0)
