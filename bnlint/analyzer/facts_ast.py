@@ -225,13 +225,13 @@ class _AstLowering(Lowering):
             return lowering.string(span, value, self.text[span[0] : span[1]])
         return lowering.number(span, value)
 
-    def formatted(self, node: ast.JoinedStr) -> ir.Expr:
+    def formatted(self, node: Any) -> ir.Expr:
         return lowering.formatted(self.span(node), self.format_parts(node))
 
-    def format_parts(self, node: ast.JoinedStr) -> list[ir.Expr]:
+    def format_parts(self, node: Any) -> list[ir.Expr]:
         parts: list[ir.Expr] = []
         for value in node.values:
-            if isinstance(value, ast.FormattedValue):
+            if type(value) in _REPLACED:
                 parts.append(self.expr(value.value))
                 if isinstance(value.format_spec, ast.JoinedStr):
                     parts += self.format_parts(value.format_spec)
@@ -386,3 +386,7 @@ _EXPRESSIONS: dict[type, Callable[[_AstLowering, Any], ir.Expr]] = {
     ast.Yield: _AstLowering.yield_,
     ast.YieldFrom: _AstLowering.yield_,
 }
+_REPLACED: tuple[type, ...] = (ast.FormattedValue,)
+if sys.version_info >= (3, 14):
+    _EXPRESSIONS[ast.TemplateStr] = _AstLowering.formatted
+    _REPLACED += (ast.Interpolation,)

@@ -218,8 +218,8 @@ class _CstLowering(Lowering):
         """A string, which may be written in pieces."""
         span, pieces = self.span(node), _pieces(node)
         if not all(isinstance(piece, cst.SimpleString) for piece in pieces):
-            parts = [part for piece in pieces for part in self.format_parts(piece)]
-            return lowering.formatted(span, parts)
+            inner = [part for piece in pieces for part in getattr(piece, "parts", ())]
+            return lowering.formatted(span, self.format_parts(inner))
         values = [_evaluated(piece.value) for piece in pieces]
         if all(isinstance(value, bytes) for value in values):
             return ir.Other(*span, [])
@@ -227,13 +227,12 @@ class _CstLowering(Lowering):
         known = all(isinstance(value, str) for value in values)
         return lowering.string(span, "".join(values) if known else text, text)
 
-    def format_parts(self, node: cst.CSTNode) -> list[ir.Expr]:
+    def format_parts(self, contents: Sequence[Any]) -> list[ir.Expr]:
         parts: list[ir.Expr] = []
-        for part in getattr(node, "parts", ()):
-            if isinstance(part, cst.FormattedStringExpression):
+        for part in contents:
+            if isinstance(part, cst.FormattedStringExpression | cst.TemplatedStringExpression):
                 parts.append(self.expr(part.expression))
-                for inner in part.format_spec or ():
-                    parts += self.format_parts(cst.FormattedString([inner]))
+                parts += self.format_parts(part.format_spec or ())
         return parts
 
     def call(self, node: cst.Call) -> ir.Expr:
@@ -413,6 +412,7 @@ _EXPRESSIONS: dict[type, Callable[[_CstLowering, Any], ir.Expr]] = {
     cst.SimpleString: _CstLowering.string,
     cst.ConcatenatedString: _CstLowering.string,
     cst.FormattedString: _CstLowering.string,
+    cst.TemplatedString: _CstLowering.string,
     cst.Call: _CstLowering.call,
     cst.List: _CstLowering.display,
     cst.Tuple: _CstLowering.tuple_,

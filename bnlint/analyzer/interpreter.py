@@ -46,10 +46,12 @@ from bnlint.analyzer.values import (
 from bnlint.findings import Location
 
 # Statements and calls per program. Real training scripts take a few thousand; of 60 real packages
-# the largest program with a finding took 29,000, and the latest first batch norm of one came after
-# 5,000. Code that long without anything of interest builds configurations.
+# the largest program with a finding took 29,000. Where anything of interest happened at all, the
+# first call of TensorFlow came within 3,500 steps, mostly 500, and the first event within 9,400.
+# Code that is longer without builds configurations, or belongs to another framework.
 MAX_STEPS = 60_000
-MAX_IDLE_STEPS = 10_000
+MAX_STEPS_WITHOUT_TENSORFLOW = 5_000
+MAX_STEPS_WITHOUT_EVENTS = 12_000
 MAX_IMPORT_STEPS = 3_000  # in a module's top level; from there on its calls are not followed
 MAX_DEPTH = 60  # nested project calls
 MAX_UNROLL = 8  # items of a literal list that a loop is followed through one by one
@@ -128,6 +130,9 @@ class Library(Protocol):
 
     def escaped(self, value: Value) -> None:
         """The value went where the interpreter does not follow."""
+
+    def was_called(self) -> bool:
+        """The program called TensorFlow, slim or Keras."""
 
     def has_events(self) -> bool:
         """Something happened that a rule may look at."""
@@ -214,7 +219,9 @@ class Interpreter:
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise BudgetExceeded
-        if self.steps == MAX_IDLE_STEPS and not self.library.has_events():
+        if self.steps == MAX_STEPS_WITHOUT_TENSORFLOW and not self.library.was_called():
+            raise BudgetExceeded
+        if self.steps == MAX_STEPS_WITHOUT_EVENTS and not self.library.has_events():
             raise BudgetExceeded
 
     # --- modules ---------------------------------------------------------------------------

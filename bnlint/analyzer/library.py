@@ -94,6 +94,11 @@ class TensorFlow:
         self.scoped: list[dict[object, dict[str, Value]]] = [{}]
         self.scope_events: list[tuple[ArgScope, ...]] = [()]
         self.model_fns: list[tuple[Value, Value]] = []
+        self.called = False
+
+    def was_called(self) -> bool:
+        """See interpreter.Library."""
+        return self.called
 
     def has_events(self) -> bool:
         """See interpreter.Library."""
@@ -102,10 +107,11 @@ class TensorFlow:
     # --- calls -----------------------------------------------------------------------------
 
     def call(self, name: str, args: Args, node: ir.Call) -> Value:
+        root = name.split(".", 1)[0]
+        self.called = self.called or root in _FRAMEWORKS
         handler = FUNCTIONS.get(name)
         if handler is not None:
             return handler(self, args, node)
-        root = name.split(".", 1)[0]
         short = name.rsplit(".", 1)[-1]
         if root in _FRAMEWORKS:
             return self._framework_call(short, args, node)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnlint.analyzer import analyze, facts_ast, facts_libcst, ir
+from bnlint.analyzer.facts import module_facts
 from bnlint.analyzer.fixes import fix_text
 from bnlint.analyzer.sources import Source
 from bnlint.rule import all_rules
@@ -161,3 +162,9 @@ def test_what_libcst_cannot_read_is_linted_and_not_fixed() -> None:
     found = analyze([Source("a.py", "a", text)]).findings
     assert [item.code for item in found if item.fix is not None] == ["BN101"]
     assert fix_text(text, found, unsafe=True) == (text, 0)
+
+
+def test_a_template_string_holds_its_expressions() -> None:
+    """Python 3.14 parses them itself; libcst does for the older ones."""
+    facts = module_facts('x = t"{f(y)} {z:{width}}"\n', "a.py", "a")
+    assert facts.reads == {"x", "f", "y", "z", "width"}

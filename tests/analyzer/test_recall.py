@@ -562,3 +562,16 @@ def test_functions_that_pytest_runs_are_not_programs(
     text = f"{HEAD}\nfrom nets import small as net\n\ndef {function}(batch):{LOSS}"
     files = {"nets": NETS, file: text.replace("TRAIN(loss)", BAD.format(loss="loss"))}
     assert bool(findings_in(example("", **files))) is linted
+
+
+def test_a_module_that_computes_much_when_imported_still_defines_its_networks() -> None:
+    tables = "def table(n):\n" + "    n = n + 1\n" * 30 + "    return n\n\n"
+    calls = "".join(f"T{number} = table({number})\n" for number in range(1000))
+    project = {
+        "nets": tables + calls + NETS,
+        "train": f"{HEAD}\nfrom nets import small as net\n{LOSS}",
+    }
+    project["train"] = (
+        project["train"].replace("\n    ", "\n").replace("TRAIN(loss)", BAD.format(loss="loss"))
+    )
+    assert findings_in(example("", **project))
