@@ -8,8 +8,17 @@ from __future__ import annotations
 
 import enum
 import functools
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines with their ends, where Python's tokenizer and the language server protocol see them.
+
+    `str.splitlines` would end lines at form feeds and other separators, too.
+    """
+    return io.StringIO(text, newline="").readlines()
 
 
 class Severity(enum.Enum):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bnlint.cli.output import save
 from bnlint.config import ConfigError
-from bnlint.findings import Finding, Report
+from bnlint.findings import Finding, Report, lines_of
 from bnlint.reporting.machine import fingerprint
 
 
@@ -20,11 +20,11 @@ def _key(finding: Finding, texts: Mapping[str, str], root: str) -> str:
 
     Its path counts from the baseline's folder, however the run was told where to look.
     """
-    lines = texts.get(finding.location.path, "").splitlines()
+    lines = lines_of(texts.get(finding.location.path, ""))
     number = finding.location.line
     relative = os.path.relpath(finding.location.path, root).replace(os.sep, "/")
     known = replace(finding, location=replace(finding.location, path=relative))
-    return fingerprint(known, lines[number - 1] if 0 < number <= len(lines) else "")
+    return fingerprint(known, lines[number - 1].rstrip("\r\n") if 0 < number <= len(lines) else "")
 
 
 def write_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:

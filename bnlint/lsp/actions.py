@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from lsprotocol import types
 
 from bnlint.analyzer.fixes import CannotFix, apply_edits
-from bnlint.findings import Edit, Finding
+from bnlint.findings import Edit, Finding, lines_of
 
 _EXISTING = re.compile(r"#\s*bnlint:\s*ignore\s*\[(?P<codes>[^\]]*)(?=\])", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ def fixed_texts(finding: Finding, texts: dict[str, str]) -> dict[str, str] | Non
 
 def line_edits(before: str, after: str) -> list[LineEdit]:
     """The whole lines to replace, so that the rest of the document keeps its marks and folds."""
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    old, new = lines_of(before), lines_of(after)
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     return [
         (first, last, "".join(new[start:end]))
@@ -49,7 +49,7 @@ def line_edits(before: str, after: str) -> list[LineEdit]:
 
 def text_edits(edits: Iterable[LineEdit], before: str) -> list[types.TextEdit]:
     """LineEdits as the protocol has them. A last line without a newline ends at its own end."""
-    count = len(before.splitlines())
+    count = len(lines_of(before))
     unended = bool(before) and not before.endswith(("\n", "\r"))
     result = []
     for first, last, text in edits:
@@ -71,7 +71,7 @@ def ignored_text(text: str, line: int, code: str) -> str | None:
     tokens = _tokens_of_line(text, line)
     if not tokens:
         return None
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     for token in tokens:
         match = _EXISTING.search(token.string) if token.type == tokenize.COMMENT else None
         if match:

@@ -20,7 +20,7 @@ import bnlint
 from bnlint.analyzer.fixes import CannotFix, fix_text
 from bnlint.cli.lint import LintRun
 from bnlint.cli.rules import explanation
-from bnlint.findings import Finding
+from bnlint.findings import Finding, lines_of
 from bnlint.lsp.actions import fixed_texts, ignored_text, line_edits, text_edits
 from bnlint.lsp.convert import Places, diagnostic, error_diagnostic
 from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
@@ -173,7 +173,7 @@ class BnlintServer(LanguageServer):
         def lines(uri: str) -> list[str]:
             path = uris.to_fs_path(uri) or ""
             if path in texts and not path.endswith(".ipynb"):
-                return texts[path].splitlines(keepends=True)
+                return lines_of(texts[path])
             return list(self.workspace.get_text_document(uri).lines)
 
         return Places(uri, lines, self.workspace.position_codec)

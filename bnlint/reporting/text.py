@@ -9,7 +9,7 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
-from bnlint.findings import FileError, Finding, Location, Report, Severity
+from bnlint.findings import FileError, Finding, Location, Report, Severity, lines_of
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
 
@@ -75,7 +75,8 @@ class TextReporter:
 
     def _source_line(self, location: Location) -> str | None:
         if location.path not in self.lines:
-            self.lines[location.path] = self.sources.get(location.path, "").splitlines()
+            lines = lines_of(self.sources.get(location.path, ""))
+            self.lines[location.path] = [line.rstrip("\r\n") for line in lines]
         lines = self.lines[location.path]
         if location.cell or not 0 < location.line <= len(lines):
             return None

@@ -2,6 +2,7 @@
 
 import re
 import sysconfig
+from io import StringIO
 from pathlib import Path
 
 import libcst
@@ -13,6 +14,8 @@ from bnlint.analyzer import analyze, facts_ast, facts_libcst, ir
 from bnlint.analyzer.facts import module_facts
 from bnlint.analyzer.fixes import fix_text
 from bnlint.analyzer.sources import Source
+from bnlint.findings import Report
+from bnlint.reporting import render
 from bnlint.rule import all_rules
 
 EXAMPLES = [
@@ -151,6 +154,9 @@ def test_a_form_feed_is_no_line_end() -> None:
     fed = BAD.replace("slim =", "\x0c\nslim =").replace("images,", "'\x1c\u2028', images,", 1)
     found = analyze([Source("a.py", "a", fed)]).findings
     assert [item.location.line for item in found] == [item.location.line + 1 for item in plain]
+    stream = StringIO()
+    render(Report(found), "text", stream, sources={"a.py": fed})
+    assert "train_op = tf.train.AdamOptimizer().minimize(loss)" in stream.getvalue()
     fixed, count = fix_text(fed, found, unsafe=True)
     assert count and "\x0c" in fixed and not analyze([Source("a.py", "a", fixed)]).findings
 
