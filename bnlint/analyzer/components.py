@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bnlint.analyzer.linking import NameIndex
+from bnlint.analyzer.linking import NameIndex, posix
 from bnlint.analyzer.scan import Import, Scan
 
 
@@ -46,7 +46,7 @@ class File:
 
     @property
     def is_package(self) -> bool:
-        return self.path.replace("\\", "/").endswith("__init__.py")
+        return posix(self.path).endswith("__init__.py")
 
 
 def components(files: Sequence[File]) -> list[list[File]]:

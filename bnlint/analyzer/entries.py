@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bnlint.analyzer import ir
+from bnlint.analyzer.linking import posix
 from bnlint.analyzer.project import Module, Project
 
 # Without one of these words nearby there is nothing that any rule could say.
@@ -347,7 +348,7 @@ def _is_test(root: Root) -> bool:
     names = [ir.dotted(base) for base in cls.bases] if cls is not None else []
     if any(name.endswith(("TestCase", "Test", "TestBase")) for name in names):
         return True
-    file = root.module.path.replace("\\", "/").rpartition("/")[2]
+    file = posix(root.module.path).rpartition("/")[2]
     is_test_file = file.startswith("test_") or file.endswith("_test.py")
     return is_test_file and root.function is not None and root.function.name.startswith("test")
 

@@ -13,9 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bnlint.analyzer import ir, lowering
-from bnlint.analyzer.lowering import Lowering
-
-Span = tuple[int, int]
+from bnlint.analyzer.lowering import Lowering, Span
 
 _BINARY = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//",

@@ -9,7 +9,7 @@ from typing import Any
 import libcst as cst
 
 from bnlint.analyzer import ir, lowering
-from bnlint.analyzer.lowering import KEYWORDS, Lowering
+from bnlint.analyzer.lowering import Lowering, Span
 from bnlint.analyzer.positions import spans
 
 _BINARY = {
@@ -25,6 +25,7 @@ _COMPARE = {
     cst.GreaterThan: ">", cst.GreaterThanEqual: ">=", cst.In: "in", cst.NotIn: "not in",
     cst.Is: "is", cst.IsNot: "is not",
 }  # fmt: skip
+_KEYWORDS = {"True": True, "False": False, "None": None}
 _UNARY = {cst.Not: "not", cst.Minus: "-", cst.Plus: "+", cst.BitInvert: "~"}
 
 
@@ -49,7 +50,7 @@ class _CstLowering(Lowering):
         self.text = text
         self.spans = spans(tree)
 
-    def span(self, node: cst.CSTNode) -> tuple[int, int]:
+    def span(self, node: cst.CSTNode) -> Span:
         return self.spans.get(id(node), (0, 0))
 
     # --- statements ------------------------------------------------------------------------
@@ -201,8 +202,8 @@ class _CstLowering(Lowering):
 
     def name(self, node: cst.Name) -> ir.Expr:
         value = node.value
-        if value in KEYWORDS:
-            return ir.Const(*self.span(node), KEYWORDS[value])
+        if value in _KEYWORDS:
+            return ir.Const(*self.span(node), _KEYWORDS[value])
         self.identifiers.add(value)
         return ir.Name(*self.span(node), value)
 

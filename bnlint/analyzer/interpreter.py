@@ -202,9 +202,12 @@ class Interpreter:
 
     def assign_slot(self, slots: dict[Any, Any], key: Any, value: Any) -> None:
         """Every change of state goes through here, so that branches can be undone."""
+        self._record(slots, key)
+        slots[key] = value
+
+    def _record(self, slots: dict[Any, Any], key: Any) -> None:
         if self.journals:
             self.journals[-1].record(slots, key)
-        slots[key] = value
 
     def loop_steps(self) -> int | None:
         """How often the current statement runs, if every loop around it has a known length."""
@@ -363,8 +366,7 @@ class Interpreter:
 
     def _redo(self, changes: dict[tuple[int, Any], tuple[dict[Any, Any], Any]]) -> None:
         for (_, key), (slots, value) in changes.items():
-            if self.journals:
-                self.journals[-1].record(slots, key)
+            self._record(slots, key)
             _put(slots, key, value)
 
     def _merge(
@@ -373,8 +375,7 @@ class Interpreter:
         for entry, (slots, value) in first.items():
             key = entry[1]
             other = slots.get(key, _MISSING)
-            if self.journals:
-                self.journals[-1].record(slots, key)
+            self._record(slots, key)
             _put(slots, key, _either(value, other))
         for entry, (slots, old) in second.old.items():
             if entry not in first and old is not _MISSING:

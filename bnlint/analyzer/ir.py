@@ -451,6 +451,19 @@ def names_in(part: object) -> Iterator[str]:
             todo.extend(getattr(node, name) for name in names)
 
 
+def nodes_in(part: object) -> Iterator[Node]:
+    """Every expression and statement in a part of the facts, functions' bodies included."""
+    todo: list[object] = [part]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list | tuple):
+            todo.extend(node)
+        elif isinstance(node, Node | Argument | Param):
+            if isinstance(node, Node):
+                yield node
+            todo.extend(getattr(node, name) for name in node.__struct_fields__)
+
+
 def local_imports(body: list[Stmt]) -> Iterator[Import | ImportFrom]:
     """Every import statement in `body`, also in nested blocks and functions."""
     for statement in body:

@@ -66,7 +66,7 @@ class NameIndex(Generic[T]):
     def resolve_relative(self, level: int, name: str, importer: Named) -> T | None:
         """The file that `from ..name import` in `importer` means, by where both are."""
         above = [".."] * (level - 1)
-        folder = posixpath.dirname(_posix(importer.path))
+        folder = posixpath.dirname(posix(importer.path))
         return self._by_stem.get(
             posixpath.normpath(posixpath.join(folder, *above, *name.split(".")))
         )
@@ -86,13 +86,14 @@ class NameIndex(Generic[T]):
         return next(below[folder] for folder in _ancestors(importer.path) if folder in below)
 
 
-def _posix(path: str) -> str:
+def posix(path: str) -> str:
+    """A path of any system with slashes."""
     return path.replace("\\", "/")
 
 
 def _stem(path: str) -> str:
     """A file without its suffix; a package's `__init__.py` stands for its folder."""
-    folder, file = posixpath.split(_posix(path))
+    folder, file = posixpath.split(posix(path))
     name = file.rpartition(".")[0]
     return posixpath.normpath(folder if name == "__init__" else posixpath.join(folder, name))
 
@@ -110,7 +111,7 @@ def _around(importer: Named, found: Named) -> bool:
 
 def _ancestors(path: str) -> list[str]:
     """The path itself and every folder above it, the nearest first; "" last."""
-    parts = _posix(path).split("/")
+    parts = posix(path).split("/")
     return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)] + ["\0root"]
 
 

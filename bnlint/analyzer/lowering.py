@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bnlint.analyzer import ir
 
-KEYWORDS = {"True": True, "False": False, "None": None}
+Span = tuple[int, int]  # offsets of a node in the text, `end` exclusive
 
 
 class Lowering:
@@ -19,7 +19,7 @@ class Lowering:
 
     def definition(
         self,
-        span: tuple[int, int],
+        span: Span,
         name: str,
         params: list[ir.Param],
         decorators: list[ir.Expr],
@@ -41,7 +41,7 @@ class Lowering:
 
     def class_definition(
         self,
-        span: tuple[int, int],
+        span: Span,
         name: str,
         bases: list[ir.Expr],
         decorators: list[ir.Expr],
@@ -54,7 +54,7 @@ class Lowering:
         self.scopes.pop()
         return ir.ClassDef(*span, name, qualname, bases, statements, decorators)
 
-    def imported(self, span: tuple[int, int], names: list[tuple[str, str]]) -> ir.Import:
+    def imported(self, span: Span, names: list[tuple[str, str]]) -> ir.Import:
         """`import name as alias, ...`."""
         for name, alias in names:
             self.identifiers.update(name.split("."))
@@ -62,7 +62,7 @@ class Lowering:
         return ir.Import(*span, names)
 
     def imported_from(
-        self, span: tuple[int, int], level: int, module: str, names: list[tuple[str, str]]
+        self, span: Span, level: int, module: str, names: list[tuple[str, str]]
     ) -> ir.ImportFrom:
         """`from module import name as alias, ...`."""
         self.identifiers.update(module.split("."))
@@ -75,21 +75,21 @@ def lambda_body(value: ir.Expr) -> list[ir.Stmt]:
     return [ir.Return(value.start, value.end, value)]
 
 
-def negated(span: tuple[int, int], op: str, value: ir.Expr) -> ir.Expr:
+def negated(span: Span, op: str, value: ir.Expr) -> ir.Expr:
     """`op value`; a negative number is a constant."""
     if op == "-" and isinstance(value, ir.Const) and isinstance(value.value, int | float):
         return ir.Const(*span, -value.value)
     return ir.Unary(*span, op, value)
 
 
-def number(span: tuple[int, int], value: object) -> ir.Expr:
+def number(span: Span, value: object) -> ir.Expr:
     """A real number of at most 64 bits; others are not told apart."""
     if isinstance(value, int | float) and abs(value) < 2**63:
         return ir.Const(*span, value)
     return ir.Other(*span, [])
 
 
-def string(span: tuple[int, int], value: str, text: str) -> ir.Const:
+def string(span: Span, value: str, text: str) -> ir.Const:
     """A string constant; `text`, as it is written, if it holds half a surrogate pair."""
     try:
         value.encode()
@@ -98,24 +98,17 @@ def string(span: tuple[int, int], value: str, text: str) -> ir.Const:
     return ir.Const(*span, value)
 
 
-def formatted(span: tuple[int, int], parts: list[ir.Expr]) -> ir.Other:
+def formatted(span: Span, parts: list[ir.Expr]) -> ir.Other:
     """An f-string of these expressions.
 
     They stand where the f-string does: until Python 3.12, ast does not know where they are.
     """
-    todo: list[object] = [*parts]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, list | tuple):
-            todo.extend(node)
-        elif isinstance(node, ir.Node | ir.Argument | ir.Param):
-            if isinstance(node, ir.Node):
-                node.start, node.end = span
-            todo.extend(getattr(node, name) for name in node.__struct_fields__)
+    for node in ir.nodes_in(parts):
+        node.start, node.end = span
     return ir.Other(*span, parts)
 
 
-def chained(span: tuple[int, int], op: str, values: Iterable[ir.Expr]) -> ir.Expr:
+def chained(span: Span, op: str, values: Iterable[ir.Expr]) -> ir.Expr:
     """`a and b and c`, from the left."""
     first, *others = values
     for value in others:
@@ -123,9 +116,7 @@ def chained(span: tuple[int, int], op: str, values: Iterable[ir.Expr]) -> ir.Exp
     return first
 
 
-def compared(
-    span: tuple[int, int], left: ir.Expr, others: Iterable[tuple[str, ir.Expr]]
-) -> ir.Expr:
+def compared(span: Span, left: ir.Expr, others: Iterable[tuple[str, ir.Expr]]) -> ir.Expr:
     """`a < b < c` as `a < b and b < c`."""
     parts: list[ir.Expr] = []
     for op, right in others:
@@ -148,9 +139,7 @@ def starred(value: ir.Expr) -> ir.Starred:
     return ir.Starred(value.start, value.end, value)
 
 
-def comprehension_span(
-    span: tuple[int, int], kind: str, element: ir.Expr, loops: Sequence[ir.Loop]
-) -> tuple[int, int]:
+def comprehension_span(span: Span, kind: str, element: ir.Expr, loops: Sequence[ir.Loop]) -> Span:
     """A generator's place is without its parentheses, which may be those of a call."""
     if kind != "generatorexp":
         return span
@@ -158,7 +147,7 @@ def comprehension_span(
     return element.start, (conditions[-1] if conditions else iterable).end
 
 
-def matched(span: tuple[int, int], subject: ir.Expr, cases: Sequence[list[ir.Stmt]]) -> ir.Stmt:
+def matched(span: Span, subject: ir.Expr, cases: Sequence[list[ir.Stmt]]) -> ir.Stmt:
     """A match is an if over an undecided test, one branch per case."""
     orelse: list[ir.Stmt] = []
     for case in reversed(cases):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bnlint.analyzer import ir
-from bnlint.analyzer.linking import NameIndex
+from bnlint.analyzer.linking import NameIndex, posix
 from bnlint.analyzer.values import Env
 
 
@@ -48,12 +48,12 @@ class Project:
 
     def defining(self, name: str, importer: Module) -> list[Module]:
         """Modules below the importer's folder with a function or class `name` at top level."""
-        folder = importer.facts.path.replace("\\", "/").rpartition("/")[0]
+        folder = posix(importer.facts.path).rpartition("/")[0]
         return [
             module
             for module in self.modules
             if module is not importer
-            and module.facts.path.replace("\\", "/").startswith(folder)
+            and posix(module.facts.path).startswith(folder)
             and (
                 name in module.facts.classes
                 or any(function.qualname == name for function, _ in module.facts.functions)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bnlint.analyzer import ir
+from bnlint.findings import lines_of
 
 NOTICE = "Python 2 syntax: analyzed as converted to Python 3 by fissix"
 _FIXERS = "print except exec repr ne numliterals raise throw tuple_params".split()
@@ -43,23 +44,17 @@ def to_python3(text: str, path: str) -> str | None:
 def moved(facts: ir.ModuleFacts, converted: str, original: str) -> ir.ModuleFacts:
     """Facts about `converted` with the places of `original`."""
     place = _places(converted, original)
-    _move(facts.body, place)
+    for node in ir.nodes_in(facts.body):
+        node.start, node.end = place(node.start), place(node.end)
     starts = ir.line_starts(original)
     return ir.ModuleFacts(
         facts.path, facts.module, facts.is_package, facts.body, starts, facts.reads
     )
 
 
-def _starts(lines: list[str]) -> list[int]:
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    return starts
-
-
 def _places(converted: str, original: str) -> Callable[[int], int]:
-    after, before = converted.splitlines(keepends=True), original.splitlines(keepends=True)
-    after_starts, before_starts = _starts(after), _starts(before)
+    after, before = lines_of(converted), lines_of(original)
+    after_starts, before_starts = ir.line_starts(converted), ir.line_starts(original)
 
     @functools.cache
     def blocks(line: int) -> list[tuple[int, int, int]]:
@@ -88,15 +83,3 @@ def _common(after: str, before: str) -> list[tuple[int, int, int]]:
         return [(0, 0, 0)]
     matcher = difflib.SequenceMatcher(None, after, before, autojunk=False)
     return [(0, 0, 0), *matcher.get_matching_blocks()[:-1]]
-
-
-def _move(part: object, place: Callable[[int], int]) -> None:
-    todo: list[object] = [part]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, list | tuple):
-            todo.extend(node)
-        elif isinstance(node, ir.Node | ir.Argument | ir.Param):
-            if isinstance(node, ir.Node):
-                node.start, node.end = place(node.start), place(node.end)
-            todo.extend(getattr(node, name) for name in node.__struct_fields__)

@@ -21,7 +21,7 @@ from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.lint import LintRun, collect, lint
 from bnlint.cli.output import save
 from bnlint.config import Config, ConfigError, check_selectors, find_config, load_config
-from bnlint.findings import Confidence, FileError
+from bnlint.findings import Confidence, FileError, lines_of
 from bnlint.reporting import FORMATS, render
 
 
@@ -206,8 +206,8 @@ def _show_diff(run: LintRun, changed: dict[str, str]) -> None:
     import difflib
 
     for path, text in changed.items():
-        before = run.sources[path].text.splitlines(keepends=True)
-        lines = difflib.unified_diff(before, text.splitlines(keepends=True), path, path)
+        before = lines_of(run.sources[path].text)
+        lines = difflib.unified_diff(before, lines_of(text), path, path)
         click.echo("".join(lines), nl=False)
 
 
