@@ -67,7 +67,7 @@ def corpus(folders: list[str]) -> list[str]:
     if folders:
         files = [file for folder in folders for file in Path(folder).rglob("*.py")]
         return [file.read_text(errors="replace") for file in files if file.stat().st_size < 50_000]
-    from bnlint.rule import all_rules
+    from bnlint.registry import all_rules
 
     cases = [case for rule in all_rules().values() for case in (*rule.bad, *rule.good)]
     return [text for case in cases for text in case.files.values()]
@@ -98,9 +98,9 @@ def mutated(random_: random.Random, texts: list[str]) -> bytes:
 
 def run(data: bytes) -> str:
     """What is wrong with the analysis of `data`; "" if nothing."""
-    from bnlint.analyzer import analyze
-    from bnlint.analyzer.engine import prepare
-    from bnlint.analyzer.sources import Source, source_from_bytes
+    from bnlint.analyzer.analysis import analyze
+    from bnlint.execution.executor import prepare
+    from bnlint.sources.files import Source, source_from_bytes
 
     prepare()
     source = source_from_bytes(data, "x.py")

@@ -89,7 +89,7 @@ def measure(path: Path) -> dict[str, float]:
     from bnlint.runtime.inspect import inspect_path
 
     # TensorFlow's import is not part of it: it takes the same time for any graph.
-    from bnlint.runtime.loaders import read_graph_file
+    from bnlint.runtime.stored.protos import read_graph_file
 
     def peak() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnlint.runtime.graph_report import GraphReport
 from bnlint.runtime.inspect import inspect_model, inspect_path
+from bnlint.runtime.report import GraphReport
 
 # One or two of each family, and the smallest input it takes.
 APPLICATIONS = {

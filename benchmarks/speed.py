@@ -348,9 +348,9 @@ def changed(path: Path) -> Iterator[None]:
 
 def followed(files: Sequence[str]) -> list[str]:
     """The median-sized one of the groups of several files that bnlint follows; [] if none."""
-    from bnlint.analyzer.components import File, components
-    from bnlint.analyzer.scan import scan
-    from bnlint.analyzer.sources import Source, read_source
+    from bnlint.analyzer.project.import_graph import File, components
+    from bnlint.analyzer.project.prescan import scan
+    from bnlint.sources.files import Source, read_source
 
     sources = [source for source in map(read_source, files) if isinstance(source, Source)]
     members = [File(source, scan=scan(source.text)) for source in sources]
@@ -360,7 +360,7 @@ def followed(files: Sequence[str]) -> list[str]:
 
 def candidate_files(files: Sequence[str]) -> list[str]:
     """Files with a word of interest: those that name TensorFlow or Keras."""
-    from bnlint.analyzer.scan import names_framework
+    from bnlint.analyzer.project.prescan import names_framework
 
     return [path for path in files if names_framework(Path(path).read_text(errors="replace"))]
 

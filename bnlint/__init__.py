@@ -5,12 +5,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bnlint.runtime.callbacks import keras_callback
-    from bnlint.runtime.hooks import BatchNormHook
     from bnlint.runtime.inspect import inspect_graph, inspect_model
-    from bnlint.runtime.predictions import PredictionMonitor
-    from bnlint.runtime.predictions_gap import ModeGapMonitor
-    from bnlint.runtime.predictions_shards import monitor_shards
+    from bnlint.runtime.monitor.callbacks import keras_callback
+    from bnlint.runtime.monitor.hooks import BatchNormHook
+    from bnlint.runtime.predictions.collapse import PredictionMonitor
+    from bnlint.runtime.predictions.mode_gap import ModeGapMonitor
+    from bnlint.runtime.predictions.shards import monitor_shards
 
 try:
     __version__ = version("bnlint")
@@ -19,13 +19,13 @@ except PackageNotFoundError:  # running from a source tree that was never instal
 
 # Loaded on first use, so that `import bnlint` stays free of NumPy and TensorFlow.
 _HOMES = {
-    "ModeGapMonitor": "bnlint.runtime.predictions_gap",
-    "PredictionMonitor": "bnlint.runtime.predictions",
+    "ModeGapMonitor": "bnlint.runtime.predictions.mode_gap",
+    "PredictionMonitor": "bnlint.runtime.predictions.collapse",
     "inspect_graph": "bnlint.runtime.inspect",
     "inspect_model": "bnlint.runtime.inspect",
-    "keras_callback": "bnlint.runtime.callbacks",
-    "monitor_shards": "bnlint.runtime.predictions_shards",
-    "BatchNormHook": "bnlint.runtime.hooks",
+    "keras_callback": "bnlint.runtime.monitor.callbacks",
+    "monitor_shards": "bnlint.runtime.predictions.shards",
+    "BatchNormHook": "bnlint.runtime.monitor.hooks",
 }
 
 __all__ = [

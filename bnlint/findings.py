@@ -85,7 +85,7 @@ class Related:
 
 @dataclass(frozen=True)
 class Edit:
-    """One mechanical change to a source file; `bnlint.analyzer.fixes` carries it out with libcst.
+    """One mechanical change to a source file; `bnlint.lint.fixes` carries it out with libcst.
 
     Attributes:
       kind: "wrap-in-update-ops" (put the statement at `location` in

@@ -1,4 +1,4 @@
-"""What a rule file declares, and the registry that finds all of them.
+"""What a rule file declares.
 
 A rule is one module in `rules/` (installed as `bnlint.rules`) with a module-level `RULE`.
 Its examples are its documentation and its tests.
@@ -6,18 +6,15 @@ Its examples are its documentation and its tests.
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bnlint.findings import Confidence, FileError, Finding, Fix, Location, Related, Severity
+from bnlint.findings import Confidence, Finding, Fix, Location, Related, Severity
 
 if TYPE_CHECKING:
-    from bnlint.analyzer.program import Program
+    from bnlint.program.events import Program
 
 CODE = re.compile(r"[A-Z]{2,8}\d{3}")
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -120,41 +117,3 @@ class Rule:
             help=self.help,
             fix=fix,
         )
-
-
-@dataclass(frozen=True)
-class RuleSet:
-    """Every rule that could be loaded, and what was wrong with those that could not.
-
-    Attributes:
-      rules: code -> rule, in code order. files: code -> path of the rule's file.
-      errors: one per broken third-party entry point; `path` names it and its distribution.
-    """
-
-    rules: dict[str, Rule]
-    files: dict[str, str]
-    errors: tuple[FileError, ...]
-
-
-@functools.cache
-def rule_set() -> RuleSet:
-    """bnlint's own rules (any module of `bnlint.rules`) and those of installed plugins."""
-    import bnlint.rules
-    from bnlint.plugins import plugin_rules
-
-    own: dict[str, Rule] = {}
-    files: dict[str, str] = {}
-    for info in pkgutil.iter_modules(bnlint.rules.__path__):
-        if not info.name.startswith("_"):
-            module = importlib.import_module(f"bnlint.rules.{info.name}")
-            own[module.RULE.code] = module.RULE
-            files[module.RULE.code] = str(module.__file__)
-    others, errors = plugin_rules(own)
-    files |= {code: file for code, (_, file) in others.items()}
-    rules = own | {code: rule for code, (rule, _) in others.items()}
-    return RuleSet(dict(sorted(rules.items())), files, tuple(errors))
-
-
-def all_rules() -> dict[str, Rule]:
-    """Every rule by code, in code order."""
-    return rule_set().rules

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bnlint.analyzer import analyze
-from bnlint.rule import CODE, NAME, Example, Rule, rule_set
+from bnlint.analyzer.analysis import analyze
+from bnlint.registry import rule_set
+from bnlint.rule import CODE, NAME, Example, Rule
 
 Place = tuple[str, int, str]
 

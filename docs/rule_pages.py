@@ -15,11 +15,12 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from bnlint.analyzer import analyze
-from bnlint.analyzer.fixes import fix_text
+from bnlint.analyzer.analysis import analyze
 from bnlint.findings import Finding, Report
+from bnlint.lint.fixes import fix_text
+from bnlint.registry import all_rules
 from bnlint.reporting import render
-from bnlint.rule import Example, Rule, all_rules
+from bnlint.rule import Example, Rule
 from bnlint.testing import ExampleFile
 
 PICTURES = Path(__file__).parent / "reproductions"

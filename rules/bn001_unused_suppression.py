@@ -11,7 +11,7 @@ RULE = Rule(
     why="""
 A suppression that no longer matches a finding hides the next mistake that is made on its line.
 It is reported so that it can be removed. (Suppressions are applied after all rules have run, by
-`bnlint.analyzer.suppressions`; this file documents the code.)
+`bnlint.sources.suppressions`; this file documents the code.)
 """,
     help="Remove the comment, or the codes that are not needed.",
 )

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from bnlint.rules import _clean
 
-from bnlint.analyzer.program import Program
-from bnlint.analyzer.questions import count, lost_updates
 from bnlint.findings import Finding, Related, Severity
+from bnlint.program.events import Program
+from bnlint.program.queries import count, lost_updates
 from bnlint.rule import Rule, example
 
 RULE = Rule(

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from bnlint.rules import _clean
 
-from bnlint.analyzer.program import BatchNorm, Program, SessionRun
-from bnlint.analyzer.questions import count
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.program.events import BatchNorm, Program, SessionRun
+from bnlint.program.queries import count
 from bnlint.rule import Rule, example
 
 RULE = Rule(

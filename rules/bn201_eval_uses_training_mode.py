@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from bnlint.rules import _clean
 
-from bnlint.analyzer.program import Program
-from bnlint.analyzer.questions import evaluated_in_training_mode
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.program.events import Program
+from bnlint.program.queries import evaluated_in_training_mode
 from bnlint.rule import Rule, example
 
 RULE = Rule(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import BatchNorm, Program, TrainOp
-from bnlint.analyzer.questions import ignored_training_parameter
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
+from bnlint.program.events import BatchNorm, Program, TrainOp
+from bnlint.program.queries import ignored_training_parameter
 from bnlint.rule import Rule, example
 
 RULE = Rule(

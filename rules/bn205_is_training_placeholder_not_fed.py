@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import Flag, FlagKind, Program, SessionRun, in_evaluation
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.program.events import Flag, FlagKind, Program, SessionRun, in_evaluation
 from bnlint.rule import Rule, example
 
 RULE = Rule(

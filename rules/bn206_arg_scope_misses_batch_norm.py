@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import ArgScope, BatchNorm, Flag, FlagKind, Program
-from bnlint.analyzer.questions import ignored_training_parameter, missed_by_scope
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.program.events import ArgScope, BatchNorm, Flag, FlagKind, Program
+from bnlint.program.queries import ignored_training_parameter, missed_by_scope
 from bnlint.rule import Rule, example
 
 RULE = Rule(

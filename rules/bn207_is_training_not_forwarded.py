@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import Program
-from bnlint.analyzer.questions import ignored_training_parameter, missed_by_scope
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
+from bnlint.program.events import Program
+from bnlint.program.queries import ignored_training_parameter, missed_by_scope
 from bnlint.rule import Rule, example
 
 RULE = Rule(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import (
+from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
+from bnlint.program.events import (
     Answer,
     FlagKind,
     KerasCall,
@@ -10,7 +11,6 @@ from bnlint.analyzer.program import (
     LearningPhase,
     Program,
 )
-from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
 from bnlint.rule import Rule, example
 
 RULE = Rule(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import Program
-from bnlint.analyzer.questions import built_apart, separate_copies
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.program.events import Program
+from bnlint.program.queries import built_apart, separate_copies
 from bnlint.rule import Rule, example
 
 RULE = Rule(

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import Answer, Program
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.program.events import Answer, Program
 from bnlint.rule import Rule, example
 
 INITIAL_SHARE = 0.1  # of the initial value that is left at the end of training

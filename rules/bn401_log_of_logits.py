@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from bnlint.analyzer.program import Program
 from bnlint.findings import Finding, Related, Severity
+from bnlint.program.events import Program
 from bnlint.rule import Rule, example
 
 RULE = Rule(

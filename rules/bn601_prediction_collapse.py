@@ -8,7 +8,7 @@ from bnlint.findings import Confidence, Finding, Location, Severity
 from bnlint.rule import Rule
 
 if TYPE_CHECKING:
-    from bnlint.runtime.predictions import PredictionReport
+    from bnlint.runtime.predictions.collapse import PredictionReport
 
 RULE = Rule(
     code="BN601",

@@ -8,7 +8,7 @@ from bnlint.findings import Confidence, Finding, Location, Severity
 from bnlint.rule import Rule
 
 if TYPE_CHECKING:
-    from bnlint.runtime.predictions_gap import GapReport
+    from bnlint.runtime.predictions.mode_gap import GapReport
 
 RULE = Rule(
     code="BN602",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bnlint.analyzer.engine_dask import Dask
+from bnlint.execution.dask_executor import Dask
 
 
 @pytest.fixture

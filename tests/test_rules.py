@@ -9,7 +9,8 @@ import bnlint.rules
 import pytest
 
 import bnlint
-from bnlint.rule import CODE, NAME, Example, Rule, all_rules
+from bnlint.registry import all_rules
+from bnlint.rule import CODE, NAME, Example, Rule
 from bnlint.testing import findings_in
 
 RULES = all_rules()

@@ -49,13 +49,15 @@ def fingerprint() -> bytes:
     (for the letters and literals it knows), libcst and fissix.
     """
     import bnlint
-    from bnlint.rule import rule_set
+    from bnlint.registry import rule_set
 
     parts = [bnlint.__version__, sys.version]
     for library in ("libcst", "msgspec", "fissix"):
         with contextlib.suppress(PackageNotFoundError):
             parts.append(f"{library} {version(library)}")
-    files = [*Path(bnlint.__file__).parent.glob("*.py"), *Path(__file__).parent.glob("*.py")]
+    root = Path(bnlint.__file__).parent
+    rooms = ("analyzer", "program", "sources")
+    files = [*root.glob("*.py"), *(f for room in rooms for f in (root / room).rglob("*.py"))]
     files += [Path(file) for file in rule_set().files.values()]
     for file in sorted(files):
         status = file.stat()

@@ -13,16 +13,16 @@ from typing import Any
 import click
 
 from bnlint.analyzer.cache import FOLDER, Cache
-from bnlint.analyzer.files import write_atomically
-from bnlint.analyzer.sources import Source, source_from_bytes
-from bnlint.cli.baseline import apply_baseline, write_baseline
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
-from bnlint.cli.lint import LintRun, collect, lint
 from bnlint.cli.output import save
-from bnlint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.findings import Confidence, FileError, lines_of
+from bnlint.lint.baseline import apply_baseline, write_baseline
+from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
+from bnlint.lint.run import LintRun, collect, lint
 from bnlint.reporting import FORMATS, render
+from bnlint.sources.atomic_write import write_atomically
+from bnlint.sources.files import Source, source_from_bytes
 
 
 def _split(value: str | None, option: str) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
 
 def _fix(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> LintRun:
     """Repairs (or shows the repairs) and reports what is left."""
-    from bnlint.analyzer.fixes import fix_sources
+    from bnlint.lint.fixes import fix_sources
 
     changed, notes = fix_sources(run, config, unsafe=options["unsafe_fixes"], cache=cache)
     for note in notes:

@@ -29,7 +29,7 @@ def complete_rule(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Codes and names of rules; of a list with commas, its last item."""
-    from bnlint.rule import all_rules
+    from bnlint.registry import all_rules
 
     before, comma, last = incomplete.rpartition(",")
     items = []

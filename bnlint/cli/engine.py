@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from bnlint.analyzer.engine import Engine, local_engine
-from bnlint.config import ConfigError
+from bnlint.execution.executor import Engine, local_engine
+from bnlint.lint.config import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ def open_engine(options: Mapping[str, Any], files: int) -> Engine:
     if options["engine"] == "local":
         return local_engine(options["jobs"], files)
     try:
-        from bnlint.analyzer.engine_dask import Dask
+        from bnlint.execution.dask_executor import Dask
 
         return Dask(options["scheduler"], options["jobs"])
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from bnlint.analyzer.files import write_atomically
+from bnlint.sources.atomic_write import write_atomically
 
 if sys.version_info >= (3, 11):
     import tomllib

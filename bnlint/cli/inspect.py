@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bnlint.analyzer.files import write_atomically
 from bnlint.reporting import FORMATS
 from bnlint.runtime.native_logs import import_tensorflow
+from bnlint.sources.atomic_write import write_atomically
 
 if TYPE_CHECKING:
-    from bnlint.runtime.graph_report import GraphReport
-    from bnlint.runtime.predictions_check import PredictionsReport
+    from bnlint.runtime.predictions.check import PredictionsReport
+    from bnlint.runtime.report import GraphReport
 
 
 class _CannotWrite(click.ClickException):
@@ -97,14 +97,14 @@ def inspect(
 def _check_predictions(paths: tuple[Path, ...], labels: str | None) -> PredictionsReport | None:
     if not paths:
         return None
-    from bnlint.runtime.predictions_check import CheckOptions, check_predictions
+    from bnlint.runtime.predictions.check import CheckOptions, check_predictions
 
     return check_predictions(list(paths), CheckOptions(labels=labels))
 
 
 def _total(reports: list[GraphReport], predicted: PredictionsReport | None) -> GraphReport:
     from bnlint.findings import sorted_findings
-    from bnlint.runtime.graph_report import GraphReport
+    from bnlint.runtime.report import GraphReport
 
     parts = [*reports, *([predicted] if predicted else [])]
     return GraphReport(

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import bnlint
-from bnlint.analyzer.engine import prepare
+from bnlint.execution.executor import prepare
 
 # Loaded when they are called: their modules may need the `runtime` extra.
 _LAZY = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bnlint.analyzer.files import write_atomically
-from bnlint.config import ConfigError
+from bnlint.lint.config import ConfigError
+from bnlint.sources.atomic_write import write_atomically
 
 
 def save(path: str, text: str) -> None:

@@ -13,16 +13,16 @@ import click
 
 from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.output import write_report
-from bnlint.config import ConfigError
+from bnlint.lint.config import ConfigError
 from bnlint.reporting import FORMATS, render
 
 if TYPE_CHECKING:
-    from bnlint.runtime.predictions_check import (
+    from bnlint.runtime.predictions.check import (
         CheckOptions,
         FileResult,
         PredictionsReport,
     )
-    from bnlint.runtime.predictions_gap import GapReport
+    from bnlint.runtime.predictions.mode_gap import GapReport
 
 _LISTED = 20
 
@@ -90,7 +90,7 @@ def predictions(files: tuple[Path, ...], **options: Any) -> None:
 
 
 def _check(files: tuple[Path, ...], options: dict[str, Any]) -> PredictionsReport:
-    from bnlint.runtime.predictions_check import OptionsError, check_predictions
+    from bnlint.runtime.predictions.check import OptionsError, check_predictions
 
     try:
         with contextlib.closing(open_engine(options, len(files))) as engine:
@@ -104,8 +104,8 @@ def _check(files: tuple[Path, ...], options: dict[str, Any]) -> PredictionsRepor
 
 
 def _check_options(options: dict[str, Any]) -> CheckOptions:
-    from bnlint.runtime.predictions import Thresholds
-    from bnlint.runtime.predictions_check import CheckOptions
+    from bnlint.runtime.predictions.check import CheckOptions
+    from bnlint.runtime.predictions.collapse import Thresholds
 
     labels = options["labels"]
     return CheckOptions(

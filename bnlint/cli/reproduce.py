@@ -125,9 +125,9 @@ def _show(comparisons: Sequence[Comparison]) -> None:
 
 
 def _write(comparisons: Sequence[Comparison], png: str | None, html: str | None) -> None:
-    from bnlint.analyzer.files import write_atomically
     from bnlint.reproduce.figures import draw
     from bnlint.reproduce.page import page
+    from bnlint.sources.atomic_write import write_atomically
 
     for path, content in ((png, draw), (html, lambda ones: page(ones).encode())):
         if path is None:

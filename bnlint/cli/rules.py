@@ -10,7 +10,8 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from bnlint.cli.completion import complete_rule
-from bnlint.rule import Example, Rule, all_rules
+from bnlint.registry import all_rules
+from bnlint.rule import Example, Rule
 
 
 @click.command()

@@ -49,7 +49,7 @@ def run(
     from bnlint.findings import Report
 
     try:
-        from bnlint.runtime.run_script import run_script
+        from bnlint.runtime.monitor.run_script import run_script
     except ModuleNotFoundError as missing:
         raise click.UsageError(
             f"running a script needs {missing.name}: install bnlint with its extra `runtime`"

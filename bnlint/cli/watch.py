@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import click
 from watchfiles import Change, DefaultFilter, watch
 
-from bnlint.analyzer.sources import SUFFIXES
+from bnlint.sources.files import SUFFIXES
 
 MOMENT = 200  # milliseconds
 SETTINGS = ("pyproject.toml", ".gitignore")

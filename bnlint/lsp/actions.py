@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from lsprotocol import types
 
-from bnlint.analyzer.fixes import CannotFix, apply_edits
 from bnlint.findings import Edit, Finding, lines_of
+from bnlint.lint.fixes import CannotFix, apply_edits
 
 _EXISTING = re.compile(r"#\s*bnlint:\s*ignore\s*\[(?P<codes>[^\]]*)(?=\])", re.IGNORECASE)
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bnlint.analyzer.cache import FOLDER, Cache
-from bnlint.analyzer.sources import Source, discover, module_name, read_source, source_from_bytes
-from bnlint.cli.baseline import apply_baseline
-from bnlint.cli.lint import LintRun, lint
-from bnlint.config import Config, ConfigError, find_config, load_config
 from bnlint.findings import FileError, Report
+from bnlint.lint.baseline import apply_baseline
+from bnlint.lint.config import Config, ConfigError, find_config, load_config
+from bnlint.lint.run import LintRun, lint
+from bnlint.sources.files import Source, discover, module_name, read_source, source_from_bytes
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import bnlint
 from bnlint.findings import Finding, Location, Report
+from bnlint.registry import all_rules
 from bnlint.reporting.machine import fingerprint, in_cell, tool_path
-from bnlint.rule import Rule, all_rules
+from bnlint.rule import Rule
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 

@@ -16,8 +16,8 @@ from typing import Any
 import wrapt
 
 from bnlint.reproduce.outcome import Layer
-from bnlint.runtime.checkpoint import Statistics
-from bnlint.runtime.model import Moments
+from bnlint.runtime.keras_model import Moments
+from bnlint.runtime.stored.statistics import Statistics
 
 RESULTS = "results.npz"
 MEASURED = "measured.json"
@@ -43,7 +43,7 @@ def run_program(script: str, folder: str) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.environ.update(_ENVIRONMENT)
-    from bnlint.runtime.run_script import run_script
+    from bnlint.runtime.monitor.run_script import run_script
 
     evaluations = Evaluations()
     evaluations.attach()
@@ -62,7 +62,7 @@ def run_program(script: str, folder: str) -> None:
 def _stored_findings() -> Iterable[str]:
     """Codes of what `bnlint inspect` and `bnlint predictions` say about what the program wrote."""
     from bnlint.runtime.inspect import inspect_path
-    from bnlint.runtime.predictions_check import CheckOptions, check_predictions
+    from bnlint.runtime.predictions.check import CheckOptions, check_predictions
 
     for path in ("model.ckpt", "model.keras"):
         if Path(path).exists() or Path(f"{path}.index").exists():
@@ -128,7 +128,7 @@ class Evaluations:
     def _keras_call(self, wrapped: Any, layer: Any, args: Any, kwargs: Any) -> Any:
         inputs = args[0] if args else kwargs["inputs"]
         if self.active and hasattr(inputs, "numpy"):  # not while a tf.function is traced
-            from bnlint.runtime.model import stored_statistics
+            from bnlint.runtime.keras_model import stored_statistics
 
             self._begin("keras")
             self._add(stored_statistics(layer), inputs.numpy())
@@ -144,7 +144,7 @@ class Evaluations:
     def _add(self, stored: Statistics, values: Any) -> None:
         import numpy as np
 
-        from bnlint.runtime.graph_measure import channel_axis
+        from bnlint.runtime.graph.measure import channel_axis
 
         axis = channel_axis(values.shape, stored.mean.size)
         if axis is None:
@@ -166,8 +166,8 @@ class _Graph:
 
     def evaluated(self, fetches: Any) -> list[tuple[Any, Any]]:
         """(batch norm, tensor it normalises) of a run that trains nothing; else nothing."""
-        from bnlint.runtime.graph_train import OPTIMIZER_OP
-        from bnlint.runtime.monitor_session import fetched_operations, reached
+        from bnlint.runtime.graph.train_ops import OPTIMIZER_OP
+        from bnlint.runtime.monitor.session import fetched_operations, reached
 
         operations = fetched_operations(fetches, self._graph)
         key = frozenset(op.name for op in operations)
@@ -177,8 +177,8 @@ class _Graph:
         return self._known[key]
 
     def _reached(self, names: list[str]) -> list[tuple[Any, Any]]:
-        from bnlint.runtime.graph_batch_norm import find_batch_norms
-        from bnlint.runtime.graph_build import from_graph
+        from bnlint.runtime.graph.batch_norms import find_batch_norms
+        from bnlint.runtime.graph.build import from_graph
 
         if self._table is None:
             self._table = from_graph(self._graph)
@@ -193,7 +193,7 @@ class _Graph:
 
     def stored(self, session: Any, one: Any) -> Statistics:
         """The moving statistics now, by the name that their variables share."""
-        from bnlint.runtime.graph_measure import stored_statistics
+        from bnlint.runtime.graph.measure import stored_statistics
 
         found = stored_statistics(session, self._graph, self._table, one)
         found.name = self._table.nodes[one.moving["mean"]].name.rpartition("/")[0]

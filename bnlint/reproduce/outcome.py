@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bnlint.runtime.checkpoint import Statistics
+from bnlint.runtime.stored.statistics import Statistics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +55,8 @@ class Layer:
     def _distance(self) -> tuple[float, float]:
         import numpy as np
 
-        from bnlint.runtime.monitor import Statistics as Vectors
-        from bnlint.runtime.monitor import distance
+        from bnlint.runtime.monitor.statistics import Statistics as Vectors
+        from bnlint.runtime.monitor.statistics import distance
 
         moving = Vectors(np.array(self.moving_mean), np.array(self.moving_variance))
         data = Vectors(np.array(self.data_mean), np.array(self.data_variance))

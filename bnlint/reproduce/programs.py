@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from bnlint.rule import Rule, all_rules
+from bnlint.registry import all_rules
+from bnlint.rule import Rule
 
 KINDS = ("broken", "fixed")
 

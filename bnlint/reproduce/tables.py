@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from bnlint.registry import all_rules
 from bnlint.reproduce.programs import NOT_REPRODUCED, Pair
-from bnlint.rule import all_rules
 
 if TYPE_CHECKING:
     from bnlint.reproduce.outcome import Outcome

@@ -12,11 +12,11 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import bnlint
-from bnlint.runtime.graph_report import GraphReport
+from bnlint.runtime.report import GraphReport
 
 if TYPE_CHECKING:
-    from bnlint.runtime.checkpoint import Measured
-    from bnlint.runtime.predictions_check import FileResult, PredictionsReport
+    from bnlint.runtime.predictions.check import FileResult, PredictionsReport
+    from bnlint.runtime.stored.statistics import Measured
 
 _ROW = 24  # height of a batch norm's row in the drawing of edges
 _TRUNK = 22  # between the vertical lines of two train ops

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.findings import FileError, sorted_findings
-from bnlint.runtime.checkpoint import Measured
-from bnlint.runtime.graph import Graph, GraphError, UnknownNode
-from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
-from bnlint.runtime.loaders import LoadError
+from bnlint.runtime.graph.table import Graph, GraphError, UnknownNode
+from bnlint.runtime.report import BatchNormInfo, GraphReport
+from bnlint.runtime.stored.protos import LoadError
+from bnlint.runtime.stored.statistics import Measured
 
 __all__ = ["BatchNormInfo", "GraphReport", "inspect_graph", "inspect_model", "inspect_path"]
 
@@ -35,10 +35,10 @@ def inspect_graph(
 
     Raises:
       TypeError: `graph` is none of these.
-      bnlint.runtime.graph.GraphError: an edge names a node that does not exist.
-      bnlint.runtime.graph.UnknownNode: a named train op or fetch is not in the graph.
+      bnlint.runtime.graph.table.GraphError: an edge names a node that does not exist.
+      bnlint.runtime.graph.table.UnknownNode: a named train op or fetch is not in the graph.
     """
-    from bnlint.runtime.graph_build import from_graph, from_graph_def, from_meta_graph
+    from bnlint.runtime.graph.build import from_graph, from_graph_def, from_meta_graph
 
     if hasattr(graph, "as_graph_def"):
         table = from_graph(graph)
@@ -65,7 +65,7 @@ def inspect_model(model: Any, data: Any = None, path: str = "<model>") -> GraphR
     Raises:
       TypeError: `model` has no layers.
     """
-    from bnlint.runtime.model import check_model
+    from bnlint.runtime.keras_model import check_model
 
     return check_model(model, data, path)
 
@@ -104,7 +104,7 @@ def inspect_path(
 
 
 def _read_data(path: Path) -> dict[str, Any]:
-    from bnlint.runtime.loaders_checkpoint import read_npz
+    from bnlint.runtime.stored.checkpoints import read_npz
 
     try:
         return read_npz(path)
@@ -115,9 +115,9 @@ def _read_data(path: Path) -> dict[str, Any]:
 def _inspect_kind(
     path: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
 ) -> None:
-    from bnlint.runtime.loaders import is_saved_model
-    from bnlint.runtime.loaders_checkpoint import checkpoint_prefix
-    from bnlint.runtime.loaders_keras import is_keras_file
+    from bnlint.runtime.stored.checkpoints import checkpoint_prefix
+    from bnlint.runtime.stored.keras_files import is_keras_file
+    from bnlint.runtime.stored.protos import is_saved_model
 
     if path.is_dir() and is_saved_model(path):
         _inspect_saved_model(path, train_op, data, report)
@@ -140,9 +140,9 @@ def _inspect_kind(
 def _inspect_table(
     table: Graph, path: str, train_op: Any = None, fetches: Any = None, feeds: Any = None
 ) -> GraphReport:
-    from bnlint.runtime import graph_checks as checks
-    from bnlint.runtime.graph_batch_norm import describe, find_batch_norms
-    from bnlint.runtime.graph_train import find_train_ops, named_nodes
+    from bnlint.runtime.graph import checks
+    from bnlint.runtime.graph.batch_norms import describe, find_batch_norms
+    from bnlint.runtime.graph.train_ops import find_train_ops, named_nodes
 
     named = named_nodes(table, train_op)
     fetched = None if fetches is None else named_nodes(table, fetches)
@@ -185,7 +185,7 @@ def _add(report: GraphReport, part: GraphReport) -> None:
 
 
 def _add_measured(report: GraphReport, measured: Sequence[Measured], path: Path) -> None:
-    from bnlint.runtime.checkpoint import check_measured
+    from bnlint.runtime.stored.statistics import check_measured
 
     report.measured = tuple(measured)
     report.findings += check_measured(measured, str(path))
@@ -194,8 +194,8 @@ def _add_measured(report: GraphReport, measured: Sequence[Measured], path: Path)
 def _inspect_graph_file(
     path: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
 ) -> None:
-    from bnlint.runtime.graph_build import from_graph_def, from_meta_graph
-    from bnlint.runtime.loaders import read_graph_file
+    from bnlint.runtime.graph.build import from_graph_def, from_meta_graph
+    from bnlint.runtime.stored.protos import read_graph_file
 
     message = read_graph_file(path)
     if hasattr(message, "meta_graphs"):
@@ -212,8 +212,8 @@ def _inspect_graph_file(
 
 def _check_constants(table: Graph, path: Path, report: GraphReport) -> None:
     """The statistics of a frozen graph are constants in it."""
-    from bnlint.runtime.checkpoint import check_stored
-    from bnlint.runtime.graph_batch_norm import constant_statistics, find_batch_norms
+    from bnlint.runtime.graph.batch_norms import constant_statistics, find_batch_norms
+    from bnlint.runtime.stored.statistics import check_stored
 
     groups = [
         found
@@ -224,7 +224,7 @@ def _check_constants(table: Graph, path: Path, report: GraphReport) -> None:
 
 
 def _inspect_meta_graphs(message: Any, path: Path, train_op: Any, report: GraphReport) -> None:
-    from bnlint.runtime.graph_build import from_meta_graph
+    from bnlint.runtime.graph.build import from_meta_graph
 
     for meta_graph in message.meta_graphs:
         _add(report, _inspect_table(from_meta_graph(meta_graph), str(path), train_op))
@@ -233,7 +233,7 @@ def _inspect_meta_graphs(message: Any, path: Path, train_op: Any, report: GraphR
 def _inspect_saved_model(
     folder: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
 ) -> None:
-    from bnlint.runtime.loaders import read_saved_model
+    from bnlint.runtime.stored.protos import read_saved_model
 
     message = read_saved_model(folder)
     _inspect_meta_graphs(message, folder, train_op, report)
@@ -243,7 +243,7 @@ def _inspect_saved_model(
     elif any(one.moving_mean for one in report.batch_norms):
         raise LoadError("its variables/variables.index is missing")
     if data is not None:
-        from bnlint.runtime.graph_measure import measure_saved_model
+        from bnlint.runtime.graph.measure import measure_saved_model
 
         _add_measured(report, measure_saved_model(folder, message, data), folder)
 
@@ -251,8 +251,8 @@ def _inspect_saved_model(
 def _inspect_checkpoint(
     prefix: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
 ) -> None:
-    from bnlint.runtime.graph_build import from_meta_graph
-    from bnlint.runtime.loaders import read_graph_file
+    from bnlint.runtime.graph.build import from_meta_graph
+    from bnlint.runtime.stored.protos import read_graph_file
 
     meta = prefix.with_name(prefix.name + ".meta")
     meta_graph = read_graph_file(meta) if meta.is_file() else None
@@ -260,7 +260,7 @@ def _inspect_checkpoint(
         _add(report, _inspect_table(from_meta_graph(meta_graph), str(meta), train_op))
     _check_checkpoint(prefix, str(prefix), report)
     if data is not None:
-        from bnlint.runtime.graph_measure import measure_checkpoint
+        from bnlint.runtime.graph.measure import measure_checkpoint
 
         if meta_graph is None:
             raise LoadError(f"a measured check needs the graph: {meta.name} is missing")
@@ -268,8 +268,8 @@ def _inspect_checkpoint(
 
 
 def _check_checkpoint(prefix: Path, path: str, report: GraphReport) -> None:
-    from bnlint.runtime.checkpoint import check_stored
-    from bnlint.runtime.loaders_checkpoint import read_checkpoint
+    from bnlint.runtime.stored.checkpoints import read_checkpoint
+    from bnlint.runtime.stored.statistics import check_stored
 
     stored = read_checkpoint(prefix)
     decays = {one.moving_mean.rpartition("/")[0]: one.decay for one in report.batch_norms}
@@ -279,16 +279,16 @@ def _check_checkpoint(prefix: Path, path: str, report: GraphReport) -> None:
 
 
 def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphReport) -> None:
-    from bnlint.runtime.checkpoint import check_stored
-    from bnlint.runtime.loaders_isolated import read_keras_isolated
-    from bnlint.runtime.model import always_training, keras_info
+    from bnlint.runtime.keras_model import always_training, keras_info
+    from bnlint.runtime.stored.isolated import read_keras_isolated
+    from bnlint.runtime.stored.statistics import check_stored
 
     found = read_keras_isolated(path)
     report.batch_norms = tuple(keras_info(layer.path, layer.config) for layer in found.layers)
     report.findings += always_training(found.always_training, str(path))
     report.findings += check_stored(found.stored.groups, str(path), found.stored.steps)
     if data is not None:
-        from bnlint.runtime.model import load_model, measure_model
+        from bnlint.runtime.keras_model import load_model, measure_model
 
         if found.foreign:
             names = ", ".join(found.foreign[:5])

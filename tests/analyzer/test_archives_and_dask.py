@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bnlint.analyzer import analyze, archives
-from bnlint.analyzer.archives import read_archive
-from bnlint.analyzer.engine import Crashed
-from bnlint.analyzer.engine_dask import Dask
-from bnlint.analyzer.sources import Source
+from bnlint.analyzer.analysis import analyze
 from bnlint.cli.main import cli
-from bnlint.rule import all_rules
+from bnlint.execution.dask_executor import Dask
+from bnlint.execution.executor import Crashed
+from bnlint.registry import all_rules
+from bnlint.sources import archives
+from bnlint.sources.archives import read_archive
+from bnlint.sources.files import Source
 
 NETS = """\
 import tensorflow as tf

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from bnlint.analyzer import AnalysisResult, analyze, ir
+from bnlint.analyzer.analysis import AnalysisResult, analyze
 from bnlint.analyzer.cache import Cache, digest
-from bnlint.analyzer.engine import Crashed, Processes, Serial
-from bnlint.analyzer.facts import module_facts
-from bnlint.analyzer.sources import Source
-from bnlint.analyzer.stages import Member, Parsed, check, parse
-from bnlint.rule import all_rules
+from bnlint.analyzer.syntax import nodes
+from bnlint.analyzer.syntax.parse import module_facts
+from bnlint.analyzer.tasks import Member, Parsed, check, parse
+from bnlint.execution.executor import Crashed, Processes, Serial
+from bnlint.registry import all_rules
+from bnlint.sources.files import Source
 
 PROGRAM = """\
 import tensorflow as tf
@@ -71,8 +72,8 @@ def test_a_warm_run_gives_the_same_without_libcst(
     def unused(*args: object) -> None:
         raise AssertionError("the cache was not used")
 
-    monkeypatch.setattr("bnlint.analyzer.stages.parse", unused)
-    monkeypatch.setattr("bnlint.analyzer.stages.check", unused)
+    monkeypatch.setattr("bnlint.analyzer.tasks.parse", unused)
+    monkeypatch.setattr("bnlint.analyzer.tasks.check", unused)
     assert analyze(project(), cache=Cache(str(tmp_path / "cache"))) == expected
 
 
@@ -84,7 +85,7 @@ def test_a_changed_file_is_seen_and_the_others_are_not_parsed_again(
     assert len(analyze(sources, cache=cache).findings) == 2
     parsed: list[str] = []
     monkeypatch.setattr(
-        "bnlint.analyzer.stages.parse", lambda text: (parsed.append(text), parse(text))[1]
+        "bnlint.analyzer.tasks.parse", lambda text: (parsed.append(text), parse(text))[1]
     )
     changed = PROGRAM.replace("training=True", "training=False") + "# changed\n"
     sources[1] = Source("b/train.py", "train", changed)
@@ -204,7 +205,7 @@ def parsed_paths(sources: list[Source], monkeypatch: pytest.MonkeyPatch) -> set[
     by_text = {source.text: source.path for source in sources}
     paths: set[str] = set()
     monkeypatch.setattr(
-        "bnlint.analyzer.stages.parse", lambda text: (paths.add(by_text[text]), parse(text))[1]
+        "bnlint.analyzer.tasks.parse", lambda text: (paths.add(by_text[text]), parse(text))[1]
     )
     analyze(sources)
     return paths
@@ -246,10 +247,10 @@ def test_imports_are_seen_without_parsing(statement: str, monkeypatch: pytest.Mo
 # --- stored facts ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(Path(ir.__file__).parent.glob("*.py")), ids=str)
+@pytest.mark.parametrize("path", sorted(Path(nodes.__file__).parent.glob("*.py")), ids=str)
 def test_stored_facts_are_read_back_whole(path: Path) -> None:
     facts = module_facts(path.read_text(), str(path), "m")
-    again = ir.decode(ir.encode(facts), str(path), "m", False)
+    again = nodes.decode(nodes.encode(facts), str(path), "m", False)
     assert _plain(again.body) == _plain(facts.body)
     assert (again.line_starts, again.reads) == (facts.line_starts, facts.reads)
     assert [item.qualname for item, _ in again.functions] == [
@@ -261,7 +262,7 @@ def test_stored_facts_are_read_back_whole(path: Path) -> None:
 def _plain(node: object) -> object:
     if isinstance(node, list | tuple):
         return [_plain(item) for item in node]
-    if isinstance(node, ir.Node | ir.Argument | ir.Param):
+    if isinstance(node, nodes.Node | nodes.Argument | nodes.Param):
         values = [_plain(getattr(node, name)) for name in node.__struct_fields__]
         return [type(node).__name__, *values]
     return node

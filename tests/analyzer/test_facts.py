@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnlint.analyzer import analyze, facts_ast, facts_libcst, ir
-from bnlint.analyzer.facts import module_facts
-from bnlint.analyzer.fixes import fix_text
-from bnlint.analyzer.sources import Source
+from bnlint.analyzer.analysis import analyze
+from bnlint.analyzer.syntax import lower, lower_ast, nodes
+from bnlint.analyzer.syntax.parse import module_facts
 from bnlint.findings import Report
+from bnlint.lint.fixes import fix_text
+from bnlint.registry import all_rules
 from bnlint.reporting import render
-from bnlint.rule import all_rules
+from bnlint.sources.files import Source
 
 EXAMPLES = [
     text
@@ -67,10 +68,10 @@ def described(part: object, text: str) -> list[object]:
         if isinstance(node, list | tuple):
             found.append(len(node))
             todo.extend(node)
-        elif isinstance(node, ir.Node | ir.Argument | ir.Param):
+        elif isinstance(node, nodes.Node | nodes.Argument | nodes.Param):
             found.append(type(node).__name__)
             todo.extend(getattr(node, name) for name in node.__struct_fields__ if name != "end")
-            if isinstance(node, ir.Node):
+            if isinstance(node, nodes.Node):
                 found.append(_AFTER.match(text, node.end).end())  # type: ignore[union-attr]
         else:
             found.append((type(node), node))
@@ -81,8 +82,8 @@ _AFTER = re.compile(r"([ ]*;)?")
 
 
 def assert_same(text: str) -> None:
-    body, reads = facts_ast.body_facts(text)
-    expected, expected_reads = facts_libcst.body_facts(text)
+    body, reads = lower_ast.body_facts(text)
+    expected, expected_reads = lower.body_facts(text)
     assert described(body, text) == described(expected, text)
     assert reads == expected_reads
 
@@ -110,8 +111,8 @@ def test_examples_with_other_tokens(text: str, random: object) -> None:
         characters[place] = random.choice("()[]{}:,.= \n'\"*+-aé0fl;#\\")  # type: ignore[attr-defined]
     changed = "".join(characters)
     try:
-        facts_ast.body_facts(changed)
-        facts_libcst.body_facts(changed)
+        lower_ast.body_facts(changed)
+        lower.body_facts(changed)
     except Exception:  # one of them does not parse it
         return
     assert_same(changed)
@@ -142,7 +143,7 @@ def test_syntax_newer_than_this_python_is_read_by_libcst() -> None:
 
 def _fails(text: str) -> bool:
     try:
-        facts_ast.body_facts(text)
+        lower_ast.body_facts(text)
     except SyntaxError:
         return True
     return False

@@ -6,11 +6,12 @@ import difflib
 
 import pytest
 
-from bnlint.analyzer import analyze
-from bnlint.analyzer.fixes import CannotFix, apply_edits, fix_text
-from bnlint.analyzer.sources import Source
+from bnlint.analyzer.analysis import analyze
 from bnlint.findings import Edit, Finding, Location
-from bnlint.rule import Example, all_rules
+from bnlint.lint.fixes import CannotFix, apply_edits, fix_text
+from bnlint.registry import all_rules
+from bnlint.rule import Example
+from bnlint.sources.files import Source
 
 REPAIRED = ("BN101", "BN104", "BN203", "BN207", "BN209", "BN301")
 ODD = "import   tensorflow  # odd   spacing"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bnlint.analyzer.components import File, components
-from bnlint.analyzer.scan import scan
-from bnlint.analyzer.sources import Source
+from bnlint.analyzer.project.import_graph import File, components
+from bnlint.analyzer.project.prescan import scan
+from bnlint.sources.files import Source
 
 TRAIN = "import tensorflow as tf\n{}\nnet = tf.layers.batch_normalization(x)\nopt.minimize(loss)\n"
 

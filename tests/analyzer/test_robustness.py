@@ -9,15 +9,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bnlint.analyzer import analyze, ir
-from bnlint.analyzer.facts import module_facts
-from bnlint.analyzer.sources import Source, discover, read_source, source_from_bytes
+from bnlint.analyzer.analysis import analyze
+from bnlint.analyzer.syntax import nodes
+from bnlint.analyzer.syntax.parse import module_facts
 from bnlint.findings import FileError, Finding, Location, Report
+from bnlint.registry import all_rules
 from bnlint.reporting import FORMATS, render
-from bnlint.rule import Example, all_rules
+from bnlint.rule import Example
+from bnlint.sources.files import Source, discover, read_source, source_from_bytes
 
 EXAMPLES = [case for rule in all_rules().values() for case in (*rule.bad, *rule.good)]
-SOURCES = sorted(Path(ir.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(nodes.__file__).parent.glob("*.py"))
 
 
 # Words without which nothing would be parsed.
@@ -62,15 +64,15 @@ def test_every_name_and_attribute_stands_where_the_facts_say(path: Path) -> None
     todo: list[object] = list(facts.body)
     while todo:
         node = todo.pop()
-        if isinstance(node, ir.Name):
+        if isinstance(node, nodes.Name):
             place = text[node.start : node.end]
             assert place == node.id or place[-1] in "'\""  # an f-string around it
             checked += 1
-        if isinstance(node, ir.Attribute):
+        if isinstance(node, nodes.Attribute):
             assert text[node.start : node.end].endswith((node.attr, "'", '"'))
         if isinstance(node, list | tuple):
             todo.extend(node)
-        elif isinstance(node, ir.Node | ir.Argument | ir.Param):
+        elif isinstance(node, nodes.Node | nodes.Argument | nodes.Param):
             todo.extend(getattr(node, name) for name in node.__struct_fields__)
     assert checked or not facts.functions
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bnlint.analyzer import analyze
-from bnlint.analyzer.depth import MAX_BRACKETS
-from bnlint.analyzer.sources import Source, discover, read_source
-from bnlint.analyzer.stages import TOO_DEEP, parse
+from bnlint.analyzer.analysis import analyze
+from bnlint.analyzer.syntax.nesting import MAX_BRACKETS
+from bnlint.analyzer.tasks import TOO_DEEP, parse
 from bnlint.findings import FileError
+from bnlint.sources.files import Source, discover, read_source
 
 PROGRAM = """\
 import tensorflow as tf

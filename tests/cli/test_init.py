@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from bnlint.cli.init import HOOK, SETTINGS
 from bnlint.cli.main import cli
-from bnlint.config import Config, load_config
+from bnlint.lint.config import Config, load_config
 
 
 def init(folder: Path, *options: str) -> Result:

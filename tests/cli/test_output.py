@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bnlint.analyzer import files
 from bnlint.cli.main import cli
+from bnlint.sources import atomic_write
 
 BROKEN = """\
 import tensorflow as tf
@@ -70,7 +70,7 @@ def test_a_fix_that_cannot_be_written_is_an_error_and_its_finding_stays(
     def refuse(path: str, data: bytes) -> None:
         if path.endswith("train03.py"):
             raise PermissionError(13, "Permission denied", path)
-        files.write_atomically(path, data)
+        atomic_write.write_atomically(path, data)
 
     monkeypatch.setattr("bnlint.cli.check.write_atomically", refuse)
     result = bnlint(tree, "--fix", "--select", "BN101", "--format", "json")

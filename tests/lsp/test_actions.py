@@ -3,8 +3,8 @@
 import pytest
 from lsprotocol import types
 
-from bnlint.analyzer.suppressions import find_suppressions
 from bnlint.lsp.actions import ignored_text, line_edits, text_edits
+from bnlint.sources.suppressions import find_suppressions
 
 
 @pytest.mark.parametrize(

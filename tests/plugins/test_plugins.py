@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bnlint.rule import Rule, all_rules
+from bnlint.registry import all_rules
+from bnlint.rule import Rule
 from bnlint.testing import check_rule
 
 if sys.version_info >= (3, 11):

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from bnlint.cli import reproduce as command
 from bnlint.cli.main import cli
+from bnlint.registry import all_rules
 from bnlint.reproduce.programs import (
     NOT_REPRODUCED,
     UnknownProgram,
@@ -17,7 +18,6 @@ from bnlint.reproduce.programs import (
     find_pair,
     program_folder,
 )
-from bnlint.rule import all_rules
 
 PAIRS = all_pairs()
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 
 from bnlint import keras_callback
 from bnlint.findings import Finding
-from bnlint.runtime.monitor import BatchNormWarning
+from bnlint.runtime.monitor.statistics import BatchNormWarning
 
 if os.environ.get("TF_USE_LEGACY_KERAS") == "1":
     import tf_keras as keras

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("keras")
 
 from bnlint import keras_callback
-from bnlint.runtime.monitor import BatchNormWarning
+from bnlint.runtime.monitor.statistics import BatchNormWarning
 
 pytestmark = pytest.mark.tensorflow
 TRAINING = Path(__file__).with_name("keras_training.py")

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 from bnlint import BatchNormHook, slim
 from bnlint.findings import Finding
-from bnlint.runtime.monitor import BatchNormWarning
+from bnlint.runtime.monitor.statistics import BatchNormWarning
 
 pytestmark = pytest.mark.tensorflow
 v1 = tf.compat.v1
@@ -208,7 +208,7 @@ def test_a_named_train_op() -> None:
 
 def test_a_plain_session_is_watched_by_hand() -> None:
     """What `bnlint run` does without a monitored session."""
-    from bnlint.runtime.monitor_session import SessionMonitor
+    from bnlint.runtime.monitor.session import SessionMonitor
 
     found: list[Finding] = []
     net = Net(updates=False)

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow")
 import tensorflow as tf
 
 import bnlint
-from bnlint.runtime.graph import GraphError, UnknownNode
+from bnlint.runtime.graph.table import GraphError, UnknownNode
 
 pytestmark = pytest.mark.tensorflow
 v1 = tf.compat.v1

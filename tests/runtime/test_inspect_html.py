@@ -14,9 +14,9 @@ import numpy as np
 from click.testing import CliRunner
 
 from bnlint.cli.inspect import inspect
-from bnlint.runtime.graph_report import BatchNormInfo, GraphReport
 from bnlint.runtime.html import compare, draw_edges, render_html, short
 from bnlint.runtime.inspect import inspect_path
+from bnlint.runtime.report import BatchNormInfo, GraphReport
 
 pytestmark = pytest.mark.tensorflow
 GRAPHS = Path(__file__).parents[2] / "fixtures" / "graphs"
@@ -93,7 +93,7 @@ def test_measured_statistics_are_plotted(data: Path) -> None:
 def test_values_that_are_not_finite_are_counted_not_drawn() -> None:
     path = GRAPHS / "BN502_keras_nan.keras"
     arrays = np.ones((8, 8, 8, 3), np.float32)
-    from bnlint.runtime.model import load_model, measure_model
+    from bnlint.runtime.keras_model import load_model, measure_model
 
     first = compare(measure_model(load_model(path), arrays))[0]
     assert first.plots[0].left_out == 1 and len(first.plots[0].points) == 3

@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 
 from bnlint.runtime.inspect import inspect_path
-from bnlint.runtime.loaders import LoadError
-from bnlint.runtime.loaders_checkpoint import read_npz
+from bnlint.runtime.stored.checkpoints import read_npz
+from bnlint.runtime.stored.protos import LoadError
 
 pytestmark = pytest.mark.tensorflow
 GRAPHS = Path(__file__).parents[2] / "fixtures" / "graphs"
@@ -306,7 +306,7 @@ def test_external_storage_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_hdf5_file_that_sends_its_library_round_in_circles(tmp_path: Path) -> None:
-    from bnlint.runtime.loaders_isolated import read_keras_isolated
+    from bnlint.runtime.stored.isolated import read_keras_isolated
 
     content = bytearray((GRAPHS / "ok_keras_untrained.h5").read_bytes())
     first = content.index(b"GCOL") + 16

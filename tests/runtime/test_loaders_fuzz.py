@@ -22,8 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnlint.runtime.inspect import inspect_path
-from bnlint.runtime.loaders import LoadError
-from bnlint.runtime.loaders_checkpoint import read_npz
+from bnlint.runtime.stored.checkpoints import read_npz
+from bnlint.runtime.stored.protos import LoadError
 
 pytestmark = pytest.mark.tensorflow
 GRAPHS = Path(__file__).parents[2] / "fixtures" / "graphs"

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from bnlint.findings import Confidence
-from bnlint.runtime.monitor import (
+from bnlint.runtime.monitor.statistics import (
     OverheadBudget,
     Schedule,
     Statistics,

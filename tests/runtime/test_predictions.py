@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bnlint import ModeGapMonitor, PredictionMonitor
 from bnlint.findings import Confidence
-from bnlint.runtime.predictions import Thresholds
+from bnlint.runtime.predictions.collapse import Thresholds
 
 SCORES = st.floats(-4, 4, width=32) | st.just(float("nan"))
 ROW = st.tuples(SCORES, SCORES, SCORES, st.integers(0, 2))

@@ -18,9 +18,9 @@ import pyarrow
 from pyarrow import csv, parquet
 
 from bnlint import ModeGapMonitor, PredictionMonitor, monitor_shards
-from bnlint.analyzer.engine import Engine, Processes, Serial
-from bnlint.analyzer.engine_dask import Dask
 from bnlint.cli.main import cli
+from bnlint.execution.dask_executor import Dask
+from bnlint.execution.executor import Engine, Processes, Serial
 from bnlint.runtime import predictions
 
 ROWS = 3000
@@ -132,7 +132,7 @@ def test_merged_files_are_judged_as_one_file_of_all_rows(shards: list[str]) -> N
 DEADLY = """\
 import os
 from bnlint.runtime import predictions_check as check
-from bnlint.runtime.predictions_files import read_chunks
+from bnlint.runtime.predictions.files import read_chunks
 
 def read_or_die(source):
     if source.path.name == "deadly.npy":

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnlint.runtime import predictions_files
-from bnlint.runtime.predictions_check import CheckOptions, check_predictions
-from bnlint.runtime.predictions_files import PredictionFileError, Source, aligned, read_chunks
+from bnlint.runtime.predictions.check import CheckOptions, check_predictions
+from bnlint.runtime.predictions.files import PredictionFileError, Source, aligned, read_chunks
 
 LABELS = np.arange(300) % 10
 SCORES = np.eye(10, dtype=np.float32)[LABELS] * 3

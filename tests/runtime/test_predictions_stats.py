@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from bnlint.rule import all_rules
-from bnlint.runtime.predictions_stats import (
+from bnlint.registry import all_rules
+from bnlint.runtime.predictions.statistics import (
     TestResult,
     accuracy_gap_test,
     distribution_test,

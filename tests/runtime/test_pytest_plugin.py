@@ -82,7 +82,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
 
 def test_graphs_and_models(run: pytest.Pytester) -> None:
     run.makepyfile(GRAPHS)
-    result = run.runpytest_subprocess("-p", "bnlint.runtime.pytest_plugin", "-v")
+    result = run.runpytest_subprocess("-p", "bnlint.runtime.monitor.pytest_plugin", "-v")
     result.assert_outcomes(passed=6, failed=2)
     result.stdout.fnmatch_lines(
         [
@@ -97,7 +97,7 @@ def test_graphs_and_models(run: pytest.Pytester) -> None:
 
 def test_loading_the_plugin_imports_nothing_heavy(run: pytest.Pytester) -> None:
     run.makepyfile(NOT_USED)
-    result = run.runpytest_subprocess("-p", "bnlint.runtime.pytest_plugin")
+    result = run.runpytest_subprocess("-p", "bnlint.runtime.monitor.pytest_plugin")
     result.assert_outcomes(passed=2)
 
 
@@ -105,5 +105,5 @@ def test_the_installed_entry_point_names_the_plugin() -> None:
     from importlib.metadata import entry_points
 
     (entry,) = [one for one in entry_points(group="pytest11") if one.name == "bnlint"]
-    assert entry.value == "bnlint.runtime.pytest_plugin"
+    assert entry.value == "bnlint.runtime.monitor.pytest_plugin"
     assert entry.load().assert_batch_norm_healthy

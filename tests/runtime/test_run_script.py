@@ -165,7 +165,7 @@ class CallbackList:
     ],
 )
 def test_a_callback_more(args: tuple, kwargs: dict) -> None:
-    from bnlint.runtime.run_script import _with_callback
+    from bnlint.runtime.monitor.run_script import _with_callback
 
     new_args, new_kwargs = _with_callback(args, kwargs, "ours")
     positional = len(args) > 5
@@ -177,7 +177,7 @@ def test_a_callback_more(args: tuple, kwargs: dict) -> None:
 
 
 def test_a_callback_more_in_a_callback_list() -> None:
-    from bnlint.runtime.run_script import _with_callback
+    from bnlint.runtime.monitor.run_script import _with_callback
 
     theirs = CallbackList(["theirs"])
     assert _with_callback((), {"callbacks": theirs}, "ours") == ((), {"callbacks": theirs})

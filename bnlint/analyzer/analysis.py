@@ -1,0 +1,272 @@
+"""The static analyzer: facts per file, a linked project, programs, and the rules over them."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bnlint.findings import FileError, Finding, sorted_findings
+
+if TYPE_CHECKING:
+    from bnlint.analyzer.cache import Cache
+    from bnlint.analyzer.project.import_graph import File, SourceText
+    from bnlint.analyzer.project.prescan import Scan
+    from bnlint.analyzer.tasks import Checked, Member, Parsed
+    from bnlint.execution.executor import Engine
+    from bnlint.rule import Rule
+
+
+@dataclass
+class AnalysisResult:
+    """All findings of all rules, unfiltered and sorted, and the files that could not be read."""
+
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[FileError] = field(default_factory=list)
+    context: dict[str, str] = field(default_factory=dict)
+
+
+def analyze(
+    sources: Sequence[SourceText],
+    *,
+    follow_imports: bool = False,
+    progress: Callable[[str], None] | None = None,
+    cache: Cache | None = None,
+    engine: Engine | None = None,
+    rules: Iterable[Rule] | None = None,
+) -> AnalysisResult:
+    """Analyzes files together, as one project.
+
+    Files are parsed only if they belong, through imports, to code that mentions a framework, a
+    batch norm and something that trains, evaluates or saves (see bnlint.analyzer.project.prescan).
+
+    Args:
+      sources: the files.
+      follow_imports: also read the files beside them that they import. What is found in those is
+        left out of the result; their texts are in `context`, for excerpts.
+      progress: called with the path of a file of each part of the project that is done.
+      cache: results of earlier runs; without one everything is worked out.
+      engine: does the work (default: in this process). The result is the same for any engine.
+      rules: the rules to run, in this process and without a cache; every installed rule by
+        default.
+
+    Returns:
+      Findings and errors. A file that is not Python gives a FileError and is left out (Python 2
+      is converted, with a FileError that is not fatal); an internal error in one program or rule
+      gives a FileError and leaves that program out.
+    """
+    from bnlint.analyzer.cache import Cache
+    from bnlint.execution.executor import Serial
+
+    if rules is None:
+        run = _Run(cache or Cache(), engine or Serial())
+    else:
+        run = _Run(Cache(), Serial(), tuple(rules))
+    groups = run.groups(sources, follow_imports)
+    context = {file.path: file.source.text for group in groups for file in group if file.is_context}
+    result = AnalysisResult(context=context)
+    for group, checked in zip(groups, run.checked(groups), strict=True):
+        if progress is not None:
+            progress(group[0].path)
+        result.findings += [item for item in checked.findings if not _in(item, context)]
+        result.errors += [error for error in checked.errors if error.path not in context]
+    result.findings = sorted_findings(result.findings)
+    result.errors = list(dict.fromkeys(result.errors))
+    return result
+
+
+def _in(finding: Finding, context: dict[str, str]) -> bool:
+    return finding.location.path in context
+
+
+BATCH = 1000  # files whose facts are held at a time
+
+
+class _Run:
+    """One analysis."""
+
+    def __init__(self, cache: Cache, engine: Engine, rules: tuple[Rule, ...] | None = None):
+        self.cache = cache
+        self.rules = rules
+        self.engine = engine
+        self._digests: dict[str, bytes] = {}
+        self._scans: dict[bytes, bytes] = {}
+        self._new_scans: dict[bytes, bytes] = {}
+
+    # --- which files ---------------------------------------------------------------------
+
+    def groups(self, sources: Sequence[SourceText], follow_imports: bool) -> list[list[File]]:
+        """The parts of the project that have to be followed."""
+        from bnlint.analyzer.project.import_graph import File, components
+        from bnlint.analyzer.project.prescan import names_framework
+
+        files = [File(source) for source in sources]
+        seeds = [file for file in files if names_framework(file.source.text)]
+        if not seeds:
+            return []
+        self._scans = self.cache.get(self._key("scan", file) for file in files)
+        if follow_imports:
+            files += self._context(files, seeds)
+        for file in files:
+            file.scan = self._scan(file)
+        self.cache.put(self._new_scans)
+        self._scans, self._new_scans = {}, {}
+        return components(files)
+
+    def _context(self, files: list[File], seeds: list[File]) -> list[File]:
+        """Every file on disk that a seed imports, and that these import."""
+        from bnlint.analyzer.project.import_graph import File
+        from bnlint.analyzer.project.imported_files import MAX_FILES, Disk, read_context
+
+        disk = Disk()
+        known = {os.path.abspath(file.path): file for file in files}
+        real: set[str] | None = None  # only asked for when a path is not among the given ones
+        found: list[File] = []
+        todo, seen = list(seeds), {id(file) for file in seeds}
+        while todo and len(found) < MAX_FILES:
+            file = todo.pop()
+            file.scan = self._scan(file)
+            for path in disk.imported_paths(file):
+                other = known.get(os.path.abspath(path))
+                if other is None:
+                    real = real or {os.path.realpath(path) for path in known}
+                    source = read_context(path) if os.path.realpath(path) not in real else None
+                    if source is None:
+                        continue
+                    other = known[os.path.abspath(path)] = File(source, is_context=True)
+                    real.add(os.path.realpath(path))
+                    found.append(other)
+                if id(other) not in seen:
+                    seen.add(id(other))
+                    todo.append(other)
+        return sorted(found, key=lambda file: file.path)
+
+    def _scan(self, file: File) -> Scan:
+        import msgspec
+
+        from bnlint.analyzer.project.prescan import Scan, scan
+
+        if file.scan is not None:
+            return file.scan
+        key = self._key("scan", file)
+        stored = self._scans.get(key)
+        if stored is not None:
+            try:
+                return msgspec.msgpack.decode(stored, type=Scan)
+            except msgspec.DecodeError:
+                pass
+        result = scan(file.source.text)
+        self._new_scans[key] = msgspec.msgpack.encode(result)
+        return result
+
+    def _key(self, kind: str, file: File) -> bytes:
+        return self.cache.key(kind, self._digest(file))
+
+    def _digest(self, file: File) -> bytes:
+        from bnlint.analyzer.cache import digest
+
+        known = self._digests.get(file.path)
+        if known is None:
+            text = file.source.text.encode("utf-8", "surrogatepass")
+            known = self._digests[file.path] = digest(text)
+        return known
+
+    # --- their findings ------------------------------------------------------------------
+
+    def checked(self, groups: list[list[File]]) -> Iterator[Checked]:
+        """What the rules say about each group, in order."""
+        batch: list[list[File]] = []
+        for group in groups:
+            batch.append(group)
+            if sum(map(len, batch)) >= BATCH:
+                yield from self._checked(batch)
+                batch = []
+        yield from self._checked(batch)
+
+    def _checked(self, groups: list[list[File]]) -> Iterator[Checked]:
+        keys = [self._group_key(group) for group in groups]
+        known = _decoded(self.cache.get(keys))
+        missing = [group for group, key in zip(groups, keys, strict=True) if key not in known]
+        for group, checked in zip(missing, self._check(missing), strict=True):
+            known[self._group_key(group)] = checked
+        yield from (known[key] for key in keys)
+
+    def _group_key(self, group: list[File]) -> bytes:
+        parts = [
+            part
+            for file in group
+            for part in (
+                file.path.encode("utf-8", "surrogateescape"),
+                file.name.encode("utf-8", "surrogateescape"),
+                self._digest(file),
+            )
+        ]
+        return self.cache.key("findings", *parts)
+
+    def _check(self, groups: list[list[File]]) -> Iterator[Checked]:
+        """Works the findings of groups out, and keeps them."""
+        import msgspec
+
+        from bnlint.analyzer.tasks import Checked, check
+        from bnlint.execution.executor import Crashed
+
+        parsed = self._parsed([file for group in groups for file in group])
+        work = [[self._member(file, parsed) for file in group] for group in groups]
+        results = self.engine.map(functools.partial(check, rules=self.rules), work)
+        for group, members, result in zip(groups, work, results, strict=True):
+            trouble = [item.parsed.trouble(item.path) for item in members]
+            errors = [error for error in trouble if error is not None]
+            if isinstance(result, Crashed):
+                crash = FileError(group[0].path, "the analyzer's process died on this project")
+                yield Checked([], [*errors, crash])
+                continue
+            checked = Checked(result.findings, [*errors, *result.errors])
+            self.cache.put({self._group_key(group): msgspec.json.encode(checked)})
+            yield checked
+
+    def _member(self, file: File, parsed: dict[bytes, Parsed]) -> Member:
+        from bnlint.analyzer.tasks import Member
+
+        return Member(file.path, file.name, file.is_package, parsed[self._digest(file)])
+
+    def _parsed(self, files: list[File]) -> dict[bytes, Parsed]:
+        """The facts of files by content, from the cache or parsed now."""
+        import msgspec
+
+        from bnlint.analyzer.tasks import Parsed, parse
+        from bnlint.execution.executor import Crashed
+
+        by_key = {self._key("facts", file): file for file in files}
+        parsed: dict[bytes, Parsed] = {}
+        for key, data in self.cache.get(by_key).items():
+            try:
+                parsed[self._digest(by_key[key])] = msgspec.msgpack.decode(data, type=Parsed)
+            except msgspec.DecodeError:
+                continue
+        todo = {self._digest(file): file for file in files if self._digest(file) not in parsed}
+        texts = [file.source.text for file in todo.values()]
+        new: dict[bytes, bytes] = {}
+        for file, result in zip(todo.values(), self.engine.map(parse, texts), strict=True):
+            if isinstance(result, Crashed):
+                result = Parsed(error="the analyzer's process died on this file")
+            else:
+                new[self._key("facts", file)] = msgspec.msgpack.encode(result)
+            parsed[self._digest(file)] = result
+        self.cache.put(new)
+        return parsed
+
+
+def _decoded(stored: dict[bytes, bytes]) -> dict[bytes, Checked]:
+    import msgspec
+
+    from bnlint.analyzer.tasks import Checked
+
+    known: dict[bytes, Checked] = {}
+    for key, data in stored.items():
+        try:
+            known[key] = msgspec.json.decode(data, type=Checked)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    return known

@@ -1,0 +1,1 @@
+"""What TensorFlow, slim, Keras and a little of Python's library do."""

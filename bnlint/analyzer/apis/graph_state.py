@@ -1,0 +1,551 @@
+"""The graph under construction, and the events that make up a `Program`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bnlint.analyzer.interpreter.values import (
+    Const,
+    DictValue,
+    ListValue,
+    Object,
+    Symbol,
+    Value,
+    symbol_of,
+)
+from bnlint.analyzer.syntax import nodes
+from bnlint.findings import Location
+from bnlint.program.events import (
+    Answer,
+    BatchNorm,
+    CollectionRead,
+    ControlBlock,
+    Evaluation,
+    Flag,
+    FlagKind,
+    Program,
+    Rebinding,
+    SessionRun,
+    TrainingLength,
+    TrainOp,
+    in_evaluation,
+)
+
+if TYPE_CHECKING:
+    from bnlint.analyzer.interpreter.interpreter import Interpreter
+
+UPDATE_OPS = "update_ops"
+
+
+@dataclass
+class Scope:
+    """One level of tf.variable_scope. `path` is None when a name on the way is not known."""
+
+    path: str | None
+    reuse: bool | None  # None: AUTO_REUSE or not known
+
+
+@dataclass
+class CollectionEntry:
+    """Something put into an op collection."""
+
+    name: str
+    graph: int
+    symbol: Symbol
+    path: dict[str, bool]
+    scope: str | None
+
+
+@dataclass
+class Recorder:
+    """State of the graph while a program is followed, and the program so far."""
+
+    interpreter: Interpreter
+    program: Program
+    graph: int = 0
+    graphs: int = 0
+    scopes: list[Scope] = field(default_factory=lambda: [Scope("", False)])
+    counters: dict[tuple[int, str, str], int] = field(default_factory=dict)
+    by_scope: dict[tuple[int, str], list[BatchNorm]] = field(default_factory=dict)
+    collections: list[CollectionEntry] = field(default_factory=list)
+    controls: list[tuple[ControlBlock, Symbol]] = field(default_factory=list)
+    conditions: list[Flag] = field(default_factory=list)  # enclosing tf.cond predicates
+    tapes: list[Object] = field(default_factory=list)
+    paths: dict[int, dict[str, bool]] = field(default_factory=dict)
+    op_symbols: dict[int, Symbol] = field(default_factory=dict)
+    bundles: list[Symbol] = field(default_factory=list)
+    escapes: list[Symbol] = field(default_factory=list)
+    run_symbols: dict[int, Symbol] = field(default_factory=dict)
+    keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
+    keras_parts: dict[int, set[int]] = field(default_factory=dict)
+    restored: set[int] = field(default_factory=set)  # graphs that a checkpoint is restored into
+    exports: list[tuple[Location, int, int]] = field(default_factory=list)
+    gradients: set[int] = field(default_factory=set)  # graphs in which gradients are taken
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    def here(self, node: nodes.Node) -> Location:
+        return self.interpreter.location(node)
+
+    @property
+    def conditional(self) -> bool:
+        return bool(self.interpreter.path) or bool(self.conditions)
+
+    def loaded(self, graph: int) -> None:
+        """Variables of `graph` get values from outside."""
+        self.program.loads.append((graph, self.interpreter.tick()))
+
+    def remember_path(self, event: object) -> None:
+        self.paths[id(event)] = self.interpreter.path
+
+    def compatible(self, event: object, path: dict[str, bool]) -> bool:
+        """`event` and something on `path` can happen in the same run of the program."""
+        theirs = self.paths.get(id(event), {})
+        return all(path.get(key, value) is value for key, value in theirs.items())
+
+    def tf_name(self) -> str:
+        """How the current file writes TF1-style symbols: "tf", "tf.compat.v1", ..."""
+        module = self.interpreter.module
+        if module is None:
+            return ""
+        for node in nodes.local_imports(module.facts.body):
+            if isinstance(node, nodes.Import):
+                for name, alias in node.names:
+                    if name == "tensorflow.compat.v1" and alias:
+                        return alias
+                    if name == "tensorflow":
+                        is_v2 = {"compat", "v1"} <= module.facts.reads
+                        return (alias or name) + (".compat.v1" if is_v2 else "")
+            elif node.module == "tensorflow.compat":
+                return next((alias or name for name, alias in node.names if name == "v1"), "")
+        return ""
+
+    def simple_statement(self, node: nodes.Node) -> Location | None:
+        """The simple statement of the current file that holds `node`."""
+        statement = self.interpreter.statement
+        if isinstance(statement, nodes.Assign | nodes.ExprStmt) and (
+            statement.start <= node.start and node.end <= statement.end
+        ):
+            return self.here(statement)
+        return None
+
+    # --- scopes ----------------------------------------------------------------------------
+
+    def scope_path(self, name: str | None, default: str, unknown: bool = False) -> str | None:
+        """The full path of a variable scope opened here: `name`, or `default` made unique."""
+        outer = self.scopes[-1].path
+        if outer is None or unknown:
+            return None
+        if name is None:
+            key = (self.graph, outer, default)
+            count = self.counters.get(key, 0)
+            self.counters[key] = count + 1
+            name = f"{default}_{count}" if count else default
+        path = f"{outer}/{name}" if outer else name
+        # Opening a scope by name starts its inner default names anew, as TensorFlow does.
+        for graph, scope, inner in list(self.counters):
+            if graph == self.graph and (scope == path or scope.startswith(path + "/")):
+                del self.counters[graph, scope, inner]
+        return path
+
+    @contextmanager
+    def open_scope(self, scope: Scope) -> Iterator[None]:
+        self.scopes.append(scope)
+        try:
+            yield
+        finally:
+            self.scopes.pop()
+
+    # --- ops and control dependencies --------------------------------------------------------
+
+    def op(self, symbol: Symbol) -> Symbol:
+        """A new op: it also depends on what the enclosing control_dependencies hold."""
+        if not self.controls:
+            return symbol
+        held = symbol_of(symbol, *(inputs for _, inputs in self.controls))
+        for block, _ in self.controls:
+            block.empty = False
+        result = symbol.but(
+            runs=held.runs, train_ops=held.train_ops, reads=held.reads,
+            maybe=held.maybe, opaque=held.opaque,
+        )  # fmt: skip
+        if result.train_ops:
+            self.bundles.append(result)
+        return result
+
+    def control_block(self, node: nodes.With, inputs: Value) -> ControlBlock:
+        symbol = symbol_of(inputs)
+        block = ControlBlock(
+            location=self.here(node), end_line=self.here(node).end_line,
+            reads=sorted(symbol.reads, key=lambda read: read.time),
+            batch_norms=sorted(symbol.runs, key=lambda norm: norm.time),
+            unknown=symbol.maybe, holds=[], empty=True, time=self.interpreter.tick(),
+        )  # fmt: skip
+        self.program.control_blocks.append(block)
+        self.controls.append((block, symbol))
+        return block
+
+    # --- batch norms -------------------------------------------------------------------------
+
+    def batch_norm(
+        self,
+        node: nodes.Node,
+        inputs: Symbol,
+        *,
+        api: str,
+        training: Flag,
+        collection: str | None,
+        collection_known: bool,
+        scope: str | None,
+        trainable: bool | None,
+        decay: float | None,
+        definition: Location | None = None,
+        reuses: BatchNorm | None = None,
+        reuse: bool | None = False,
+    ) -> tuple[BatchNorm, Symbol]:
+        """Builds a batch norm; returns it and its output."""
+        if self.conditions and not training.is_tensor:
+            # Built in a branch of tf.cond: the predicate decides when it runs.
+            predicate = self.conditions[-1]
+            kind = predicate.kind if predicate.is_tensor else FlagKind.TENSOR
+            training = Flag(kind, True, predicate.location, predicate.key, predicate.default)
+            if collection is not None:
+                collection_known = False
+        if reuses is None and scope is not None:
+            reuses = self._built_in(scope)
+        updates = self._updates(api, training, collection, collection_known)
+        event = BatchNorm(
+            location=self.here(node), definition=definition, api=api, training=training,
+            updates=updates, collection=collection if collection_known else None, scope=scope,
+            reuses=reuses, reuse_unknown=scope is None and reuses is None, trainable=trainable,
+            decay=decay, frames=tuple(self.interpreter.frames), graph=self.graph,
+            conditional=self.conditional, time=self.interpreter.tick(),
+        )  # fmt: skip
+        if reuse is None and reuses is None:
+            event.reuse_unknown = True
+        if scope is not None:
+            self.by_scope.setdefault((self.graph, scope), []).append(event)
+        self.remember_path(event)
+        self.program.batch_norms.append(event)
+        if updates == "collection" and collection is not None:
+            entry = Symbol(runs=frozenset([event]))
+            self._collect(collection, entry, scope)
+        output = symbol_of(inputs)
+        runs = output.runs | {event} if updates in ("in-place", "unknown") else output.runs
+        return event, self.op(output.but(batch_norms=output.batch_norms | {event}, runs=runs))
+
+    def _built_in(self, scope: str) -> BatchNorm | None:
+        """The first batch norm of this scope that the same run of the program may have built."""
+        path = self.interpreter.path
+        built = self.by_scope.get((self.graph, scope), ())
+        return next((norm for norm in built if self.compatible(norm, path)), None)
+
+    def _updates(self, api: str, training: Flag, collection: str | None, known: bool) -> str:
+        if training.is_false:
+            return "none"
+        if api == "keras":
+            return "layer"
+        if not known:
+            return "unknown"
+        return "in-place" if collection is None else "collection"
+
+    # --- collections -------------------------------------------------------------------------
+
+    def _collect(self, name: str, symbol: Symbol, scope: str | None) -> None:
+        path = self.interpreter.path
+        self.collections.append(CollectionEntry(name, self.graph, symbol, path, scope))
+
+    def add_to_collection(self, name: str, value: Value, scoped: bool = True) -> None:
+        """`scoped`: what is added is named by the variable scope, so that filters find it."""
+        self._collect(name, symbol_of(value), self.scopes[-1].path if scoped else None)
+
+    def read_collection(self, node: nodes.Node, name: str, scope: str | None) -> Symbol:
+        """`tf.get_collection(name, scope)`; `scope` "" for no filter, None if not known."""
+        path = self.interpreter.path
+        kept: list[Symbol] = []
+        missed: list[BatchNorm] = []
+        for entry in self.collections:
+            if entry.name != name or entry.graph != self.graph:
+                continue
+            if any(path.get(key, value) is not value for key, value in entry.path.items()):
+                continue
+            # Without a known scope on either side, what is left out is not known: nothing is.
+            inside = not scope or entry.scope is None or entry.scope.startswith(scope)
+            if inside:
+                kept.append(entry.symbol)
+            else:
+                missed.extend(entry.symbol.runs)
+        symbol = symbol_of(*kept)
+        read = CollectionRead(
+            location=self.here(node), collection=name, scope=scope,
+            batch_norms=sorted(symbol.runs, key=lambda norm: norm.time), missed=missed,
+            graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
+        )  # fmt: skip
+        self.remember_path(read)
+        self.program.collection_reads.append(read)
+        return symbol.but(reads=symbol.reads | {read}, maybe=symbol.maybe or scope is None)
+
+    # --- train ops and runs ------------------------------------------------------------------
+
+    def train_op(
+        self,
+        node: nodes.Node,
+        api: str,
+        loss: Symbol,
+        *,
+        update_ops_argument: str = "default",
+        updates: Symbol | None = None,
+        trainable_scope: str | None = None,
+        trains_some: bool = False,
+    ) -> Symbol:
+        """Records a train op; `updates` are the ops it attaches by itself."""
+        path = self.interpreter.path
+        norms = [norm for norm in loss.batch_norms if self.compatible(norm, path)]
+        own = self.op(symbol_of(loss, updates))
+        event = TrainOp(
+            location=self.here(node), api=api, statement=self.simple_statement(node),
+            tf_name=self.tf_name(), batch_norms=sorted(norms, key=lambda norm: norm.time),
+            loss_unknown=loss.maybe, update_ops_argument=update_ops_argument,
+            control_blocks=[block for block, _ in self.controls],
+            reads=sorted(own.reads, key=lambda read: read.time), trainable_scope=trainable_scope,
+            trains_some=trains_some, graph=self.graph, frames=tuple(self.interpreter.frames),
+            conditional=self.conditional, time=self.interpreter.tick(), used=False, escapes=False,
+        )  # fmt: skip
+        for block, _ in self.controls:
+            block.holds.append(event)
+        self.remember_path(event)
+        self.program.train_ops.append(event)
+        unknown_updates = any(inputs.maybe for _, inputs in self.controls)
+        unknown_updates |= updates is not None and updates.maybe
+        self.op_symbols[id(event)] = own.but(maybe=unknown_updates, opaque=unknown_updates)
+        return Symbol(
+            runs=own.runs, train_ops=own.train_ops | {event}, reads=own.reads,
+            maybe=unknown_updates, opaque=unknown_updates,
+        )  # fmt: skip
+
+    def session_run(
+        self,
+        node: nodes.Node,
+        fetches: Value,
+        feeds: Value | None,
+        *,
+        others_may_feed: bool = False,
+        eval_data: bool = False,
+    ) -> SessionRun:
+        """Records a Session.run of `fetches` with `feeds`."""
+        symbol = symbol_of(fetches)
+        fed, unknown = _feeds(feeds)
+        # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
+        cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
+        event = SessionRun(
+            location=self.here(node), fetches_unknown=symbol.opaque,
+            train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
+            batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
+            updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
+            feeds_eval_data=eval_data,
+            in_loop=self.interpreter.loop_depth > 0, frames=tuple(self.interpreter.frames),
+            graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
+        )  # fmt: skip
+        self.remember_path(event)
+        self.run_symbols[id(event)] = symbol
+        self.program.runs.append(event)
+        steps = self.interpreter.loop_steps()
+        if event.train_ops and steps:
+            self.program.training_lengths.append(TrainingLength(steps, event.location, event.time))
+        return event
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def finish(self) -> Program:
+        """Answers the questions that need the whole program."""
+        for op in self.program.train_ops:
+            self._finish_train_op(op)
+        for run in self.program.runs:
+            own = {norm for op in run.train_ops for norm in self.op_symbols[id(op)].runs}
+            run.updates = sorted(self.run_symbols[id(run)].runs - own, key=lambda norm: norm.time)
+        for read in self.program.collection_reads:
+            self._finish_read(read)
+        self._finish_keras()
+        self._finish_rebindings()
+        self._find_evaluations()
+        self._finish_savers()
+        return self.program
+
+    def _finish_train_op(self, op: TrainOp) -> None:
+        own = self.op_symbols[id(op)]
+        # A train op that only rides along as a dependency of another op runs with that op.
+        runs = [run for run in self.program.runs if op in run.train_ops]
+        carriers = [self.run_symbols[id(run)] for run in runs]
+        op.used = bool(runs)
+        op.escapes = any(op in symbol.train_ops for symbol in self.escapes)
+        if not runs:
+            carriers = [symbol for symbol in self.bundles if op in symbol.train_ops]
+            op.used = bool(carriers)
+        together = symbol_of(own, *carriers)
+        op.reads = sorted(together.reads, key=lambda read: read.time)
+        unknown = own.opaque or any(symbol.opaque for symbol in carriers)
+        for norm in self.program.batch_norms:
+            # The same variables are updated whichever copy's update op runs.
+            family = self._family(norm)
+            if family & together.runs or norm.updates == "none":
+                answer = Answer.YES
+            elif unknown:
+                answer = Answer.UNKNOWN
+            else:
+                answer = Answer.NO
+            op._runs[id(norm)] = answer
+
+    def _family(self, norm: BatchNorm) -> set[BatchNorm]:
+        root = norm
+        while root.reuses is not None:
+            root = root.reuses
+        return {
+            other for other in self.program.batch_norms if other is root or _root(other) is root
+        }
+
+    def _finish_read(self, read: CollectionRead) -> None:
+        returned = set(read.batch_norms)
+        later = [
+            norm
+            for norm in self.program.batch_norms
+            if norm.graph == read.graph and norm.collection == read.collection
+            and norm.has_update_ops and norm not in returned and norm not in read.missed
+            and norm.time > read.time and self.compatible(norm, self.paths.get(id(read), {}))
+        ]  # fmt: skip
+        read.missed = [*read.missed, *later]
+
+    def _finish_keras(self) -> None:
+        for call in self.program.keras_calls:
+            tapes = self.keras_tapes.get(id(call), [])
+            call.in_tape = any(self._trains(tape, call.model) for tape in tapes)
+            call.in_tape_unknown = bool(tapes) and not call.in_tape
+            if call.in_tape:
+                call.purpose = "train"
+            elif not tapes and call.purpose == "unknown" and in_evaluation(call.frames):
+                call.purpose = "eval"
+
+    def _trains(self, tape: Object, model: int) -> bool:
+        """Gradients of `tape` are applied to the variables of `model`, or of what it is part of."""
+        trained: set[int] = tape.slots["trained"]
+        return any(model in self.keras_parts.get(owner, ()) for owner in trained)
+
+    def _finish_rebindings(self) -> None:
+        ordered = self.program.rebindings
+        for rebinding in ordered:
+            following = [
+                other.time
+                for other in ordered
+                if other.name == rebinding.name and other.time > rebinding.time
+            ]
+            end = min(following, default=self.interpreter.time + 1)
+            rebinding.runs_after = [
+                run for run in self.program.runs if rebinding.time < run.time < end
+            ]
+
+    def multiplied(self, product: Symbol) -> None:
+        """A logarithm was multiplied: `labels * log(x)`, a cross entropy by hand."""
+        for event in self.program.logs:
+            if f"log{id(event)}" in product.tags:
+                event.in_loss = True
+
+    def rebinding_of(self, key: str, name: str, value: bool, node: nodes.Node) -> None:
+        """A Python flag that built batch norms changes."""
+        built = [norm for norm in self.program.batch_norms if norm.training.key == key]
+        if not built:
+            return
+        for earlier in self.program.rebindings:
+            earlier.rebuilt |= any(
+                norm.time > earlier.time and norm.training.key == key for norm in built
+            )
+        self.program.rebindings.append(
+            Rebinding(name, value, self.here(node), built, False, [], self.interpreter.tick())
+        )
+
+    def mark_rebuilt(self, norm: BatchNorm) -> None:
+        """A batch norm was built with a flag variable that had been set anew."""
+        for rebinding in self.program.rebindings:
+            if any(old.training.key == norm.training.key for old in rebinding.batch_norms):
+                rebinding.rebuilt = True
+
+    def _find_evaluations(self) -> None:
+        for location, graph, time in self.exports:
+            norms = [
+                norm for norm in self.program.batch_norms
+                if norm.graph == graph and norm.time < time and not self._trained(norm)
+            ]  # fmt: skip
+            if norms and not any(op.graph == graph for op in self.program.train_ops):
+                self._evaluation(location, "export", norms, None)
+        for run in self.program.runs:
+            self._evaluation_of_run(run)
+
+    def _trained(self, norm: BatchNorm) -> bool:
+        return any(norm in op.batch_norms for op in self.program.train_ops)
+
+    def _evaluation_of_run(self, run: SessionRun) -> None:
+        if run.train_ops or not run.batch_norms:
+            return
+        ops = [op for op in self.program.train_ops if op.graph == run.graph]
+        if not ops:
+            if run.graph in self.restored and run.graph not in self.gradients:
+                self._evaluation(run.location, "restored session", run.batch_norms, run)
+            return
+        untrained = [norm for norm in run.batch_norms if not self._trained(norm)]
+        if untrained and not any(op.loss_unknown for op in ops):
+            self._evaluation(run.location, "second net", untrained, run)
+
+    def _evaluation(
+        self, location: Location, kind: str, norms: list[BatchNorm], run: SessionRun | None
+    ) -> None:
+        symbol = self.run_symbols.get(id(run))
+        unknown = symbol.maybe if symbol is not None else False
+        self.program.evaluations.append(
+            Evaluation(location, kind, norms, run, unknown, self.interpreter.tick())
+        )
+
+    def _finish_savers(self) -> None:
+        for saver in self.program.savers:
+            saver.other_full_saver = any(
+                other is not saver
+                and other.graph == saver.graph
+                and other.selection.kind in ("all", "trainable-plus-moving")
+                for other in self.program.savers
+            )
+
+
+def _root(norm: BatchNorm) -> BatchNorm:
+    while norm.reuses is not None:
+        norm = norm.reuses
+    return norm
+
+
+def _feeds(value: Value | None) -> tuple[dict[str, bool | None], bool]:
+    """(flag key -> fed bool or None, whether more may be fed)."""
+    if value is None or (isinstance(value, Const) and value.value is None):
+        return {}, False
+    if isinstance(value, DictValue):
+        fed: dict[str, bool | None] = {}
+        for key, item in value.items.items():
+            if isinstance(key, str) and key.startswith("\0"):
+                known = isinstance(item, Const) and isinstance(item.value, bool | int)
+                fed[key[1:]] = bool(item.value) if known and isinstance(item, Const) else None
+        return fed, value.rest is not None
+    return {}, True
+
+
+def list_of(value: Value | None) -> list[Value]:
+    """The items of a list value, else the value itself."""
+    if value is None:
+        return []
+    if isinstance(value, ListValue):
+        return [*value.items, *([value.rest] if value.rest is not None else [])]
+    return [value]
+
+
+def constant(value: Value | None, kind: Any) -> Any:
+    """The Python constant of type `kind` in `value`, else None."""
+    if isinstance(value, Const) and isinstance(value.value, kind):
+        return value.value
+    return None

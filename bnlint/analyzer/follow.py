@@ -1,0 +1,259 @@
+"""Runs the interpreter from every entry point, and the rules over what it saw."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bnlint.analyzer.apis import graph, keras, layers, python, settings
+from bnlint.analyzer.apis.library import TensorFlow
+from bnlint.analyzer.interpreter.interpreter import Args, BudgetExceeded, Interpreter, Journal
+from bnlint.analyzer.interpreter.values import (
+    CALLED,
+    UNKNOWN,
+    ClassValue,
+    Const,
+    DictValue,
+    Env,
+    External,
+    Function,
+    Instance,
+    Partial,
+    Symbol,
+    Value,
+)
+from bnlint.analyzer.project import entry_points
+from bnlint.analyzer.project.modules import Module, Project
+from bnlint.analyzer.syntax import nodes
+from bnlint.findings import FileError
+from bnlint.program.events import EntryPoint, Program
+
+# Imported for the handlers they register.
+HANDLERS = (graph, keras, python, settings, layers)
+MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
+MODES = {"train": "train", "eval": "eval", "infer": "predict"}
+
+
+def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
+    """Every program of the project, one per entry point (and mode of a model_fn).
+
+    An entry point that the interpreter fails on is left out and named in `errors`.
+    """
+    call_graph = entry_points.CallGraph(project)
+    _load_all(project, call_graph.modules)
+    called = Called()
+    for root in call_graph.roots():
+        # What a script called (tf.app.run) had arguments that are known there.
+        if id(root.function) not in called.by_scripts or entry_points.is_model_fn(root.function):
+            yield from _guarded(project, root, called, errors)
+    for root in call_graph.uncalled(called.at_all):
+        yield from _guarded(project, root, called, errors)
+
+
+@dataclass
+class Called:
+    """ids of the functions that some program, or a script, was followed into."""
+
+    at_all: set[int] = field(default_factory=set)
+    by_scripts: set[int] = field(default_factory=set)
+
+
+def _guarded(
+    project: Project, root: entry_points.Root, called: Called, errors: list[FileError]
+) -> Iterator[Program]:
+    try:
+        yield from _follow(project, root, called)
+    except Exception as error:  # a bug met by one program must not end the run
+        path = root.module.facts.path
+        name = root.function.qualname if root.function is not None else "the script"
+        errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
+
+
+def _load_all(project: Project, modules: list[Module]) -> None:
+    """Fills every module's globals once; what import-time code builds is not a program."""
+    entry = EntryPoint(
+        "", "import", "", nodes.ModuleFacts("", "", False, [], [0]).location(nodes.Node(0, 0))
+    )
+    interpreter = _interpreter(project, Program(entry))
+    for module in modules:
+        with contextlib.suppress(RecursionError):
+            interpreter.load(module)
+
+
+def _interpreter(project: Project, program: Program) -> Interpreter:
+    return Interpreter(project, lambda interpreter: TensorFlow(interpreter, program))
+
+
+def _follow(project: Project, root: entry_points.Root, called: Called) -> Iterator[Program]:
+    if root.function is None:
+        yield from _follow_script(project, root.module, called)
+    elif entry_points.is_model_fn(root.function) and not root.owner:
+        for mode in MODES:
+            yield from _follow_function(project, root, mode, called)
+    else:
+        yield from _follow_function(project, root, "", called)
+
+
+def _run(project: Project, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
+    """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
+    program = Program(entry)
+    interpreter = _interpreter(project, program)
+    library = interpreter.library
+    assert isinstance(library, TensorFlow) and callable(action)
+    interpreter.module = module
+    journal = Journal()
+    interpreter.journals.append(journal)
+    model_fns: list[tuple[Value, Value]] = []
+    try:
+        result = action(interpreter)
+        # A model_fn returns to the Estimator, which runs the train op and adds nothing to it.
+        if isinstance(result, Value) and entry.kind not in ("script", "model_fn"):
+            library.escaped(result)
+    except (BudgetExceeded, RecursionError):
+        program.complete = False
+    finally:
+        model_fns = library.model_fns
+        yield library.recorder.finish()
+        if entry.mode == "":
+            for function, params in model_fns:
+                yield from _follow_model_fn(project, module, function, params)
+        journal.undo()
+
+
+def _follow_script(project: Project, module: Module, called: Called) -> Iterator[Program]:
+    start = nodes.Node(0, 0)
+    entry = EntryPoint(module.facts.path, "script", "", module.facts.location(start))
+    env = Env(module, None, module.name)
+    env.slots["__name__"] = Const("__main__")
+
+    def action(interpreter: Interpreter) -> None:
+        interpreter.script_env = env
+        try:
+            interpreter.run_body(module, env)
+        finally:
+            called.at_all.update(interpreter.called)
+            called.by_scripts.update(interpreter.called)
+
+    yield from _run(project, entry, module, action)
+
+
+def _follow_function(
+    project: Project, root: entry_points.Root, mode: str, called: Called
+) -> Iterator[Program]:
+    definition = root.function
+    assert definition is not None
+    kind = "model_fn" if mode else "method" if root.owner else "function"
+    location = root.module.facts.location(definition)
+    name = f"{root.module.name}.{definition.qualname}"
+    entry = EntryPoint(name, kind, MODES.get(mode, ""), location)
+
+    def action(interpreter: Interpreter) -> Value | None:
+        try:
+            function = _root_function(interpreter, root)
+            if function is None:
+                return None
+            args = _unknown_arguments(interpreter, function, mode)
+            return interpreter.call_function(function, args, nodes.Node(0, 0))
+        finally:
+            called.at_all.update(interpreter.called)
+
+    yield from _run(project, entry, root.module, action)
+
+
+def _root_function(interpreter: Interpreter, root: entry_points.Root) -> Function | None:
+    """The root as a value; a method is bound to a new instance made from unknown arguments."""
+    definition = root.function
+    assert definition is not None
+    env = root.module.env
+    if not root.owner:
+        value = env.slots.get(definition.name)
+        if isinstance(value, Function) and value.definition is definition:
+            return value
+        return Function(definition, env)
+    cls = env.slots.get(root.owner)
+    if not isinstance(cls, ClassValue):
+        return None
+    function = cls.slots.get(definition.name)
+    if not isinstance(function, Function) or function.is_static or function.is_class_method:
+        return function if isinstance(function, Function) else None
+    instance = Instance(cls)
+    for base in cls.lineage():
+        init = base.slots.get("__init__")
+        if isinstance(init, Function):
+            _call_with_unknowns(interpreter, init, instance)
+            break
+    bound = Function(function.definition, function.env, instance, function.owner)
+    _prepare(interpreter, bound, instance, {id(function.definition)})
+    return bound
+
+
+def _call_with_unknowns(interpreter: Interpreter, method: Function, instance: Instance) -> None:
+    bound = Function(method.definition, method.env, instance, method.owner)
+    args = _unknown_arguments(interpreter, bound, "")
+    interpreter.call_function(bound, args, nodes.Node(0, 0))
+
+
+def _prepare(
+    interpreter: Interpreter, function: Function, instance: Instance, done: set[int]
+) -> None:
+    """First calls the methods that set what `function` reads: `build` before `train`."""
+    for cls in instance.cls.lineage():
+        for method in list(cls.slots.values()):
+            if not isinstance(method, Function) or id(method.definition) in done:
+                continue
+            made = nodes.assigned_attributes(method.definition) & function.definition.reads
+            if len(done) <= MAX_PREPARATIONS and not made <= instance.slots.keys():
+                done.add(id(method.definition))
+                _prepare(interpreter, method, instance, done)
+                _call_with_unknowns(interpreter, method, instance)
+
+
+def _unknown_arguments(interpreter: Interpreter, function: Function, mode: str) -> Args:
+    """Every parameter as an unknown of its own, so that equal conditions stay equal."""
+    args = Args()
+    params = function.definition.params
+    if function.bound is not None or (function.owner is not None and not function.is_static):
+        params = params[1:]
+    for param in params:
+        if param.kind in ("*", "**"):
+            continue
+        value: Value = UNKNOWN.but(
+            key=f"{function.definition.qualname}.{param.name}", opaque=param.name != "labels"
+        )
+        if param.name == "mode" and mode:
+            value = Const(mode)
+        elif isinstance(param.default, nodes.Name | nodes.Attribute):
+            default = interpreter.default(param, function)  # net_fn=resnet
+            value = default if isinstance(default, (*CALLED, External)) else value
+        args.keywords[param.name] = value
+    return args
+
+
+def _follow_model_fn(
+    project: Project, module: Module, function: Value, params: Value
+) -> Iterator[Program]:
+    """A model_fn that a program handed to an Estimator, in each mode."""
+    target = function.func if isinstance(function, Partial) else function
+    if not isinstance(target, Function):
+        return
+    given = [param.name for param in target.definition.params]
+    location = target.module.facts.location(target.definition)
+    name = f"{target.module.name}.{target.definition.qualname}"
+    for mode, purpose in MODES.items():
+        entry = EntryPoint(name, "model_fn", purpose, location)
+
+        def action(interpreter: Interpreter, mode: str = mode) -> Value:
+            keywords: dict[str, Value] = {}
+            for parameter in given:
+                if parameter == "mode":
+                    keywords[parameter] = Const(mode)
+                elif parameter == "params":
+                    known = isinstance(params, DictValue)
+                    keywords[parameter] = params if known else UNKNOWN.but(key="params")
+                elif parameter in ("features", "labels"):
+                    keywords[parameter] = Symbol(key=parameter)
+            node = nodes.Call(0, 0, nodes.Name(0, 0, ""), [])
+            return interpreter.call(function, Args([], keywords), node)
+
+        yield from _run(project, entry, target.module, action)

@@ -1,0 +1,1 @@
+"""Follows a program: Python as far as networks are built with it."""

@@ -1,0 +1,399 @@
+"""What the interpreter computes with: Python values as far as they are known, and tensors.
+
+Mutable Python objects (environments, instances, lists, dicts) keep their state in a dict
+`slots`, so that one journal can undo and merge the two sides of an undecided branch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bnlint.analyzer.syntax import nodes
+from bnlint.findings import Location
+from bnlint.program.events import BatchNorm, CollectionRead, Flag, TrainOp
+
+if TYPE_CHECKING:
+    from bnlint.analyzer.project.modules import Module
+
+_numbers = itertools.count(1)
+
+
+class Value:
+    """Base of all values. Those that do not change are msgspec structs: fast to make."""
+
+    __slots__ = ()
+
+
+class Const(Value, msgspec.Struct, frozen=True, eq=False):
+    """A known Python constant.
+
+    `key` names the variable it was last read from ("train.is_training"), `location` is where
+    it was written.
+    """
+
+    value: Any
+    location: Location | None = None
+    key: str = ""
+
+
+class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
+    """A tensor, an op, or anything else that is not a known Python object.
+
+    Attributes:
+      batch_norms: batch norms on whose output it depends.
+      runs: batch norms whose updates run whenever this runs.
+      after: those of `runs` that only a pass-through (tf.identity, with_dependencies) waits for;
+        its gradient does not read the tensor, so a train op of this loss does not run them.
+      train_ops: train ops that run whenever this runs.
+      reads: collection reads it holds or depends on.
+      maybe: something unknown is in its history (so the sets may lack members).
+      opaque: it is not even known to be free of update ops (result of unknown code).
+      key: identity, for feeds and for conditions on the same unknown value; "" if none.
+      flag: what it is as a training flag, if it is one.
+      linear: "logits" or "probabilities" when a layer's output range is known; made: its place.
+      tape: the gradient tape whose gradients it holds.
+      tags: short marks such as "restored", "eval data", "variables:trainable".
+    """
+
+    batch_norms: frozenset[BatchNorm] = frozenset()
+    runs: frozenset[BatchNorm] = frozenset()
+    train_ops: frozenset[TrainOp] = frozenset()
+    reads: frozenset[CollectionRead] = frozenset()
+    maybe: bool = False
+    opaque: bool = False
+    key: str = ""
+    flag: Flag | None = None
+    linear: str = ""
+    made: Location | None = None
+    tape: Object | None = None
+    tags: frozenset[str] = frozenset()
+    after: frozenset[BatchNorm] = frozenset()
+
+    def but(self, **changes: Any) -> Symbol:
+        """A copy with changes."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class External(Value, msgspec.Struct, frozen=True, eq=False):
+    """A name outside the project, canonical: "tensorflow.train.Saver", "slim.conv2d"."""
+
+    name: str
+
+
+class Setting(Value, msgspec.Struct, frozen=True, eq=False):
+    """A Python value that the user gives when the program starts: FLAGS.x, a parsed argument.
+
+    Conditions on it are undecided. `hints` are values it is known to be able to take (its default
+    first, then its choices): a network that is chosen by name is followed with the first that fits.
+    `key` is its identity.
+    """
+
+    key: str
+    hints: tuple[Any, ...] = ()
+
+
+class ModuleValue(Value, msgspec.Struct, frozen=True, eq=False):
+    """A module of the project."""
+
+    module: Module
+
+
+class Stateful(Value):
+    """A mutable object; its state is in `slots`, changed only through the interpreter."""
+
+    __slots__ = ("number", "slots")
+
+    def __init__(self, **slots: Any) -> None:
+        self.slots: dict[Any, Any] = slots
+        self.number = next(_numbers)
+
+
+class ListValue(Stateful):
+    """A list, tuple or set. slots: items (tuple of Values), rest (Symbol of unknown further
+    items, or None)."""
+
+    __slots__ = ()
+
+    def __init__(self, items: tuple[Value, ...] = (), rest: Symbol | None = None) -> None:
+        super().__init__(items=items, rest=rest)
+
+    @property
+    def items(self) -> tuple[Value, ...]:
+        return self.slots["items"]
+
+    @property
+    def rest(self) -> Symbol | None:
+        return self.slots["rest"]
+
+
+class RecordValue(ListValue):
+    """A named tuple."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: tuple[str, ...], items: tuple[Value, ...]) -> None:
+        super().__init__(items)
+        self.fields = fields
+
+
+class DictValue(Stateful):
+    """A dict with constant keys. slots: "=" + key -> Value, and rest."""
+
+    __slots__ = ()
+
+    def __init__(self, items: dict[Any, Value] | None = None, rest: Symbol | None = None) -> None:
+        super().__init__(rest=rest)
+        for key, value in (items or {}).items():
+            self.slots["=", key] = value  # tuple keys keep "rest" apart
+
+    @property
+    def items(self) -> dict[Any, Value]:
+        return {key[1]: value for key, value in self.slots.items() if isinstance(key, tuple)}
+
+    @property
+    def rest(self) -> Symbol | None:
+        return self.slots["rest"]
+
+
+class Env(Stateful):
+    """Variables of a module, function call or class body."""
+
+    __slots__ = ("module", "name", "outer_names", "parent")
+
+    def __init__(self, module: Module, parent: Env | None = None, name: str = "") -> None:
+        super().__init__()
+        self.module = module
+        self.parent = parent
+        self.name = name
+        self.outer_names: set[str] = set()
+
+
+class Function(Value, msgspec.Struct, eq=False):
+    """A function of the project; `bound` is its self or cls."""
+
+    definition: nodes.FunctionDef
+    env: Env
+    bound: Value | None = None
+    owner: ClassValue | None = None
+    is_arg_scoped: bool = False
+    is_context_manager: bool = False
+    is_property: bool = False
+    is_static: bool = False
+    is_class_method: bool = False
+
+    @property
+    def module(self) -> Module:
+        return self.env.module
+
+
+class ClassValue(Stateful):
+    """A class of the project. Its attributes are its slots."""
+
+    __slots__ = ("bases", "definition", "env")
+
+    def __init__(self, definition: nodes.ClassDef, env: Env, bases: tuple[Value, ...]) -> None:
+        super().__init__()
+        self.definition = definition
+        self.env = env
+        self.bases = bases
+
+    def lineage(self) -> list[ClassValue]:
+        """This class and its project bases, most derived first (depth first is close enough)."""
+        found: list[ClassValue] = [self]
+        for base in self.bases:
+            if isinstance(base, ClassValue):
+                found += [item for item in base.lineage() if item not in found]
+        return found
+
+    def external_bases(self) -> set[str]:
+        """Canonical names of the library classes it descends from."""
+        return {
+            base.name for cls in self.lineage() for base in cls.bases if isinstance(base, External)
+        }
+
+
+class Instance(Stateful):
+    """An instance of a project class. Its attributes are its slots."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: ClassValue) -> None:
+        super().__init__()
+        self.cls = cls
+
+
+class Partial(Value, msgspec.Struct, eq=False):
+    """functools.partial, and methods of library objects with their receiver."""
+
+    func: Value
+    args: tuple[Value, ...] = ()
+    kwargs: dict[str, Value] = msgspec.field(default_factory=dict)
+
+
+class Object(Stateful):
+    """A library object whose methods the interpreter knows: kind "session", "saver", "tape"..."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: str, **slots: Any) -> None:
+        super().__init__(**slots)
+        self.kind = kind
+
+
+class Method(Value, msgspec.Struct, frozen=True, eq=False):
+    """`receiver.name` where the receiver is a library object or a symbol."""
+
+    receiver: Value
+    name: str
+
+
+class Choice(Value, msgspec.Struct, frozen=True, eq=False):
+    """One of a few values, by an undecided branch."""
+
+    options: tuple[Value, ...]
+
+
+NOTHING: frozenset[Any] = frozenset()
+NONE = Const(None)
+UNKNOWN = Symbol(maybe=True, opaque=True)
+TENSOR = Symbol()
+MAX_OPTIONS = 4
+FOLLOWED = 2  # of more options than that, how many functions or classes are called
+CALLED = (Function, ClassValue, Partial, ModuleValue)
+KEPT = (*CALLED, Instance)
+
+
+def symbol_of(*values: Value | None) -> Symbol:
+    """Everything that `values` depend on or run, as one symbol (its key, flag... are dropped)."""
+    found = leaves(values)
+    if len(found) < 2:
+        return (
+            found[0].but(key="", flag=None, linear="", made=None, after=NOTHING)
+            if found
+            else Symbol()
+        )
+    return Symbol(
+        batch_norms=NOTHING.union(*(symbol.batch_norms for symbol in found)),
+        runs=NOTHING.union(*(symbol.runs for symbol in found)),
+        train_ops=NOTHING.union(*(symbol.train_ops for symbol in found)),
+        reads=NOTHING.union(*(symbol.reads for symbol in found)),
+        maybe=any(symbol.maybe for symbol in found),
+        opaque=any(symbol.opaque for symbol in found),
+        tape=next((symbol.tape for symbol in found if symbol.tape), None),
+        tags=NOTHING.union(*(symbol.tags for symbol in found)),
+    )
+
+
+def leaves(values: tuple[Value | None, ...] | list[Value]) -> list[Symbol]:
+    """The symbols inside values, through lists, dicts and choices."""
+    found: list[Symbol] = []
+    seen: set[int] = set()
+    todo: list[Value | None] = list(values)
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Symbol):
+            found.append(value)
+        elif type(value) in _LEAFLESS:  # most values: one look-up
+            continue
+        elif isinstance(value, Choice):
+            todo.extend(value.options)
+        elif isinstance(value, ListValue | DictValue):
+            if value.number not in seen:
+                seen.add(value.number)
+                items = value.items
+                todo.extend(items.values() if isinstance(items, dict) else items)
+                todo.append(value.rest)
+        elif isinstance(value, Object) and "symbol" in value.slots:
+            todo.append(value.slots["symbol"])
+        elif isinstance(value, Partial):
+            todo.extend(value.args)
+    return found
+
+
+# An instance handed to unknown code: what it holds is reachable, but rarely meant.
+_LEAFLESS = frozenset((type(None), Const, External, Setting, Function, ClassValue, Instance))
+
+
+def join(values: list[Value]) -> Value:
+    """One value that stands for any of `values`."""
+    flat: list[Value] = []
+    for value in values:
+        flat.extend(value.options if isinstance(value, Choice) else (value,))
+    unique: list[Value] = []
+    for value in flat:
+        if not any(same(value, other) for other in unique):
+            unique.append(value)
+    if len(unique) == 1:
+        return unique[0]
+    if len(unique) > MAX_OPTIONS:
+        others = symbol_of(*unique).but(maybe=True)
+        # Of many networks to choose from, some are followed: each is a program that can be.
+        called = [value for value in unique if isinstance(value, KEPT)][:FOLLOWED]
+        return Choice((*called, others.but(opaque=True))) if called else others
+    return Choice(tuple(unique))
+
+
+def same(left: Value, right: Value) -> bool:
+    """The values are known to be the same."""
+    if left is right:
+        return True
+    if isinstance(left, Const) and isinstance(right, Const):
+        return type(left.value) is type(right.value) and left.value == right.value
+    if isinstance(left, External) and isinstance(right, External):
+        return left.name == right.name
+    if isinstance(left, Setting) and isinstance(right, Setting):
+        return left.key == right.key
+    return False
+
+
+def truth(value: Value) -> bool | None:
+    """`bool(value)` if known."""
+    if isinstance(value, Const):
+        return bool(value.value)
+    if isinstance(value, ListValue):
+        return True if value.items else (truth(value.rest) if value.rest is not None else False)
+    if isinstance(value, DictValue):
+        return True if value.items else (None if value.rest is not None else False)
+    if isinstance(value, Choice):
+        known = {truth(option) for option in value.options}
+        return known.pop() if len(known) == 1 else None
+    if isinstance(value, Symbol):
+        # An UPDATE_OPS read: when it is empty there is nothing to attach, so `if update_ops:`
+        # is followed into its body.
+        return True if value.reads and value.runs else None
+    if isinstance(value, External | Setting):
+        return None
+    return True
+
+
+def lift(function: Callable[..., Value], *values: Value) -> Value:
+    """`function` of Consts; of Settings, a Setting whose hints went through `function`.
+
+    Anything else gives an unknown value.
+    """
+    settings = [value for value in values if isinstance(value, Setting)]
+    if not all(isinstance(value, Const | Setting) for value in values):
+        return Symbol(maybe=True)
+    if not settings:
+        return function(*(value.value for value in values if isinstance(value, Const)))
+    hints: list[Any] = []
+    for index in range(max(len(setting.hints) for setting in settings)):
+        if all(setting.hints for setting in settings):
+            result = function(*(_hint(value, index) for value in values))
+            hints += [result.value] if isinstance(result, Const) else []
+    words = (value.key if isinstance(value, Setting) else _text(value) for value in values)
+    return Setting("(" + " ".join(words) + ")", tuple(hints))
+
+
+def _hint(value: Value, index: int) -> Any:
+    if isinstance(value, Setting):
+        return value.hints[min(index, len(value.hints) - 1)]
+    return value.value if isinstance(value, Const) else None
+
+
+def _text(value: Value) -> str:
+    return repr(value.value)[:100] if isinstance(value, Const) else ""

@@ -1,0 +1,1 @@
+"""Which files belong together, what a module name means, where programs begin."""

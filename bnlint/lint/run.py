@@ -1,0 +1,90 @@
+"""One lint run: files in, a filtered report out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from bnlint.analyzer.analysis import analyze
+from bnlint.analyzer.cache import Cache
+from bnlint.execution.executor import Engine
+from bnlint.findings import FileError, Finding, Report, sorted_findings
+from bnlint.lint.config import Config
+from bnlint.registry import rule_set
+from bnlint.sources.archives import is_archive, read_archive
+from bnlint.sources.files import Source, discover, read_source
+from bnlint.sources.suppressions import UNUSED, suppress
+
+
+@dataclass
+class LintRun:
+    """A report and the sources it is about (path -> Source)."""
+
+    report: Report = field(default_factory=Report)
+    sources: dict[str, Source] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
+
+    def texts(self) -> dict[str, str]:
+        """path -> text, for excerpts."""
+        return self.context | {path: source.text for path, source in self.sources.items()}
+
+
+def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[FileError]]:
+    """Reads every file below `paths`, and in the archives among them."""
+    errors: list[FileError] = []
+    sources: list[Source] = []
+    archives = [path for path in dict.fromkeys(paths) if is_archive(path)]
+    for path in archives:
+        inside, problems = read_archive(path)
+        sources += inside
+        errors += problems
+    paths = [path for path in paths if path not in archives]
+    for path in discover(paths, config.exclude, errors):
+        source = read_source(path)
+        if isinstance(source, FileError):
+            errors.append(source)
+        else:
+            sources.append(source)
+    return sources, errors
+
+
+def lint(
+    sources: Sequence[Source],
+    config: Config,
+    errors: Sequence[FileError] = (),
+    progress: Callable[[str], None] | None = None,
+    cache: Cache | None = None,
+    engine: Engine | None = None,
+) -> LintRun:
+    """Analyzes sources together and applies suppressions and settings (see `analyze`)."""
+    result = analyze(sources, follow_imports=True, progress=progress, cache=cache, engine=engine)
+    run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
+    run.context = result.context
+    run.sources = {source.path: source for source in sources}
+    by_path: dict[str, list[Finding]] = {}
+    for finding in result.findings:
+        if config.reports(finding):
+            by_path.setdefault(finding.location.path, []).append(finding)
+        else:
+            run.report.suppressed += 1
+    broken = {error.path for error in run.report.errors if error.fatal}
+    kept: list[Finding] = []
+    for source in sources:
+        unused = config.enabled(UNUSED) and source.path not in broken
+        stay, silenced = suppress(by_path.get(source.path, ()), source.text, source.path, unused)
+        run.report.suppressed += silenced
+        kept += stay
+    run.report.findings = sorted_findings(_in_cells(finding, run.sources) for finding in kept)
+    return run
+
+
+def _in_cells(finding: Finding, sources: dict[str, Source]) -> Finding:
+    """Notebook findings point at cells."""
+    related = tuple(
+        replace(item, location=sources[item.location.path].to_cell(item.location))
+        if item.location.path in sources
+        else item
+        for item in finding.related
+    )
+    location = sources[finding.location.path].to_cell(finding.location)
+    return replace(finding, location=location, related=related)

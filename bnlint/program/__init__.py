@@ -1,0 +1,1 @@
+"""What one program does, in TensorFlow's words: what rules and plug-ins see."""

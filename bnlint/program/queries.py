@@ -1,0 +1,259 @@
+"""Questions that several rules ask a `Program`: which updates never run, and what was tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bnlint.findings import Confidence, Location, Related
+from bnlint.program.events import (
+    Answer,
+    ArgScope,
+    BatchNorm,
+    CollectionRead,
+    ControlBlock,
+    Evaluation,
+    Flag,
+    Parameter,
+    Program,
+    TrainOp,
+)
+
+UPDATE_OPS = "update_ops"
+TAKES_UPDATE_OPS = ("create_train_op", "optimize_loss")  # attach UPDATE_OPS by themselves
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A train op, and the batch norms it trains whose moving averages nothing updates.
+
+    Attributes:
+      op: the train op.
+      batch_norms: at least one, in the order they were built.
+      cause: the code of the one rule that reports it.
+      read: the collection read to blame, for the causes that have one.
+      block: the control_dependencies block that the train op is outside of (BN104).
+    """
+
+    op: TrainOp
+    batch_norms: tuple[BatchNorm, ...]
+    cause: str
+    read: CollectionRead | None = None
+    block: ControlBlock | None = None
+
+    @property
+    def confidence(self) -> Confidence:
+        """HIGH when facts decide everything, LOW when code out of sight may run the updates."""
+        if self.op.escapes:
+            return Confidence.LOW
+        norms = self.batch_norms
+        # Some of a loss nearly always comes from code out of sight (the input data).
+        if self.op.loss_unknown or self.op.conditional:
+            return Confidence.MEDIUM
+        if all(norm.conditional or norm.reuse_unknown for norm in norms):
+            return Confidence.MEDIUM
+        return Confidence.HIGH
+
+    def related(self, *more: Related) -> list[Related]:
+        """The net's first batch norm that loses its updates, then `more`."""
+        return [batch_norm_place(self.batch_norms[0]), *more]
+
+
+def batch_norm_place(norm: BatchNorm) -> Related:
+    """Points at a batch norm in plain words."""
+    return Related(norm.location, "this batch norm's moving mean and variance are never updated")
+
+
+def lost_updates(program: Program, cause: str) -> Iterator[Lost]:
+    """Every train op that loses updates for the reason that the rule `cause` is about.
+
+    Each (train op, batch norm) pair has one cause, so one mistake gives one code.
+    """
+    for op in program.train_ops:
+        norms = [norm for norm in op.batch_norms if is_lost(program, op, norm)]
+        if not norms:
+            continue
+        # One finding per train op: the first lost batch norm decides the cause.
+        found = _cause(program, op, norms)
+        if found.cause == cause:
+            yield found
+
+
+def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
+    """Nothing in the program runs the updates of `norm`, and `op` is the one that should."""
+    if norm.graph != op.graph or norm.training.is_false:
+        return False
+    if not (norm.has_update_ops or _keeps_updates_in_layer(program, op, norm)):
+        return False
+    if _always_fed_false(program, op, norm):
+        return False
+    trainers = program.trained(norm)
+    if any(trainer.runs_updates_of(norm) is not Answer.NO for trainer in trainers):
+        return False
+    if any(norm in run.updates or run.fetches_unknown for run in program.runs):
+        return False
+    # A GAN's losses pass through both nets; each train op answers for the net it trains.
+    owners = [trainer for trainer in trainers if _owns(trainer, norm)]
+    return op in owners or not owners
+
+
+def _keeps_updates_in_layer(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
+    """A Keras layer in a TF1 graph, whose updates are in `layer.updates`, which nobody reads.
+
+    Checked on TF 1.15.5: tf.keras.layers.BatchNormalization adds nothing to UPDATE_OPS.
+    """
+    trains = norm.training.is_true or norm.training.is_tensor
+    in_session = any(op in run.train_ops for run in program.runs)
+    return norm.updates == "layer" and trains and in_session and not program.reads_layer_updates
+
+
+def _always_fed_false(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
+    """Every run of `op` switches `norm` to inference mode: there is nothing to update."""
+    runs = [run for run in program.runs if op in run.train_ops]
+    return bool(runs) and all(run.feeds.get(norm.training.key) is False for run in runs)
+
+
+def _owns(op: TrainOp, norm: BatchNorm) -> bool:
+    if op.trainable_scope is None or norm.scope is None:
+        return True
+    return norm.scope.startswith(op.trainable_scope)
+
+
+def _cause(program: Program, op: TrainOp, norms: list[BatchNorm]) -> Lost:
+    """Why `op` loses the updates: the most telling attempt that the program made."""
+    first = norms[0]
+    lost = tuple(norms)
+    if op.api in TAKES_UPDATE_OPS and op.update_ops_argument in ("empty", "given"):
+        return Lost(op, lost, "BN106")
+    if first.updates == "layer":
+        return Lost(op, lost, "BN101")
+    if first.collection != UPDATE_OPS:
+        return Lost(op, lost, "BN107")
+    reads = [
+        read
+        for read in program.collection_reads
+        if read.graph == op.graph and read.collection == UPDATE_OPS
+    ]
+    full = [read for read in reads if first in read.batch_norms]
+    if full:
+        block = _block_before(program, op, first)
+        return Lost(op, lost, "BN104" if block else "BN102", full[-1], block)
+    for read in reversed(reads):
+        if first in read.missed:
+            return Lost(op, lost, "BN103" if read.time < first.time else "BN105", read)
+    return Lost(op, lost, "BN101")
+
+
+def _block_before(program: Program, op: TrainOp, norm: BatchNorm) -> ControlBlock | None:
+    """The last block over the updates before `op`, if it holds no train op."""
+    blocks = [
+        block
+        for block in program.control_blocks
+        if norm in block.batch_norms and block.time < op.time and not block.holds
+    ]
+    return blocks[-1] if blocks else None
+
+
+def count(norms: Iterable[BatchNorm]) -> str:
+    """ "1 batch norm", "3 batch norms": distinct places, however often a loop builds them."""
+    number = len({norm.location for norm in norms})
+    return f"{number} batch norm{'s' if number != 1 else ''}"
+
+
+def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Evaluation]:
+    """Evaluations of a network that has a statically True training flag, one per network.
+
+    Args:
+      explicit: True for flags that somebody passed, False for slim's default.
+    """
+    seen: set[BatchNorm] = set()
+    for evaluation in program.evaluations:
+        norms = [
+            norm
+            for norm in evaluation.batch_norms
+            if norm.training.is_true
+            and norm.training.explicit is explicit
+            and ignored_training_parameter(norm) is None
+            and missed_by_scope(program, norm) is None
+        ]
+        # Networks that always normalise by the batch (generators, by design) are also trained so.
+        if norms and norms[0] not in seen and not any(program.trained(norm) for norm in norms):
+            seen.update(norms)
+            yield evaluation
+
+
+def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
+    """The training parameter that was passed to the function around a batch norm on its default."""
+    if norm.training.explicit or norm.api == "keras" or not norm.frames:
+        return None
+    parameter = norm.frames[-1].training_parameter
+    return parameter if parameter is not None and parameter.passed else None
+
+
+def missed_by_scope(program: Program, norm: BatchNorm) -> tuple[ArgScope, Flag] | None:
+    """The arg_scope around a batch norm on slim's default that sets the flag for other ops.
+
+    Either `is_training` is set for functions without batch_norm among them, or it is in
+    `normalizer_params` that this batch norm does not get: called directly, or replaced by
+    normalizer_params of its own.
+    """
+    if norm.api != "slim" or norm.training.explicit:
+        return None
+    for scope in reversed(program.arg_scopes):
+        if norm not in scope.batch_norms:
+            continue
+        direct = scope.sets_training if not scope.covers_batch_norm else None
+        flag = scope.normalizer_params_training or direct
+        if flag is not None:
+            return scope, flag
+    return None
+
+
+def separate_copies(program: Program) -> Iterator[tuple[Evaluation, BatchNorm, BatchNorm]]:
+    """(evaluation, untrained batch norm, trained batch norm) of networks that were built twice.
+
+    Both come from the same line of code and have variables of their own. Programs that restore or
+    assign variables are left out: the second network may get its values so (target networks).
+    """
+    if program.assigns_variables:
+        return
+    seen: set[Location] = set()
+    loaded = {graph for graph, _ in program.loads}
+    for evaluation in program.evaluations:
+        run = evaluation.run
+        if evaluation.kind != "second net" or run is None or run.graph in loaded:
+            continue
+        for norm in evaluation.batch_norms:
+            trained = _trained_twin(program, norm)
+            if trained is None:
+                continue
+            place, _ = built_apart(norm, trained)
+            if place not in seen:
+                seen.add(place)
+                yield evaluation, norm, trained
+
+
+def _has_own_variables(norm: BatchNorm) -> bool:
+    return norm.scope is not None and norm.reuses is None and not norm.reuse_unknown
+
+
+def _trained_twin(program: Program, norm: BatchNorm) -> BatchNorm | None:
+    """The trained batch norm that the same code built in another variable scope."""
+    if not _has_own_variables(norm) or program.trained(norm):
+        return None
+    if any(reuser.reuses is norm for reuser in program.batch_norms):
+        return None  # shared with a network that may train
+    for other in program.batch_norms:
+        twin = other.location == norm.location and other.graph == norm.graph
+        apart = twin and other.scope != norm.scope and _has_own_variables(other)
+        if apart and program.trained(other):
+            return other
+    return None
+
+
+def built_apart(norm: BatchNorm, other: BatchNorm) -> tuple[Location, Location]:
+    """The calls where the call chains of two batch norms of one line of code part."""
+    for mine, theirs in zip(norm.frames, other.frames, strict=False):
+        if mine.call != theirs.call and mine.call is not None and theirs.call is not None:
+            return mine.call, theirs.call
+    return norm.location, other.location

@@ -1,0 +1,1 @@
+"""Graphs: node table, batch norms, train ops, and what is wrong with them."""

@@ -1,0 +1,1 @@
+"""Has a classifier collapsed, do its two modes agree?"""

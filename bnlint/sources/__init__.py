@@ -1,0 +1,1 @@
+"""Files to lint: found, read, and written back; never executed."""
