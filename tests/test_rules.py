@@ -64,6 +64,6 @@ def test_codes_are_unique_and_files_are_named_after_them() -> None:
 def test_rules_say_which_commands_report_them() -> None:
     """The codes that the inspector's source names are those of rules that say "inspect"."""
     folder = Path(bnlint.__path__[0]) / "runtime"
-    files = [path for path in folder.glob("*.py") if not path.name.startswith("predictions")]
+    files = [path for path in folder.rglob("*.py") if path.parent.name != "predictions"]
     named = {code for path in files for code in re.findall(r'"(BN\d{3})"', path.read_text())}
     assert named == {rule.code for rule in RULES.values() if "inspect" in rule.found_by}
