@@ -67,10 +67,8 @@ def corpus(folders: list[str]) -> list[str]:
     if folders:
         files = [file for folder in folders for file in Path(folder).rglob("*.py")]
         return [file.read_text(errors="replace") for file in files if file.stat().st_size < 50_000]
-    from bnlint.registry import all_rules
-
-    cases = [case for rule in all_rules().values() for case in (*rule.bad, *rule.good)]
-    return [text for case in cases for text in case.files.values()]
+    cases = Path(__file__).parents[1] / "fixtures" / "rules"
+    return [file.read_text("utf-8") for file in sorted(cases.rglob("*.py"))]
 
 
 def mutated(random_: random.Random, texts: list[str]) -> bytes:

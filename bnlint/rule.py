@@ -1,7 +1,7 @@
 """What a rule file declares.
 
 A rule is one module in `rules/` (installed as `bnlint.rules`) with a module-level `RULE`.
-Its examples are its documentation and its tests.
+Its examples are documentation and tests; further test cases are files (see `bnlint.testing`).
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Rule:
       why: what TensorFlow does, and what the user then sees. Markdown.
       help: how to repair it. One or two sentences.
       bad, good: examples; every bad one is flagged where marked, no good one is flagged at all.
+        The first of each is the rule's face: `bnlint explain` shows it.
       found_by: the commands that report it: "check" (the linter), "inspect" (with `bnlint run` and
         the library), "predictions".
     """
@@ -90,6 +91,10 @@ class Rule:
         """Decorator that names the rule's check: Program -> findings."""
         self.checker = function
         return function
+
+    def examples(self, *, bad: tuple[Example, ...], good: tuple[Example, ...]) -> None:
+        """Sets `bad` and `good` at the end of a rule's file, below the check."""
+        self.bad, self.good = bad, good
 
     def run(self, program: Program) -> Iterator[Finding]:
         """Findings of this rule in one program."""

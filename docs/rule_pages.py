@@ -1,14 +1,16 @@
 """MkDocs hook: a page for every rule, made from its rule file, and their index.
 
 What a page shows as bnlint's output and repair is what bnlint says about the rule's first bad
-example when the site is built. A picture `docs/reproductions/CODE.png` is shown when it is there
-(`bnlint reproduce CODE --png docs/reproductions/CODE.png` makes it).
+example when the site is built. The cases in `fixtures/rules` have a page of their own, which the
+search leaves out: its programs would hide the rules. A picture `docs/reproductions/CODE.png` is
+shown when it is there (`bnlint reproduce CODE --png docs/reproductions/CODE.png` makes it).
 """
 
 from __future__ import annotations
 
 import difflib
 import io
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +23,10 @@ from bnlint.lint.fixes import fix_text
 from bnlint.registry import all_rules
 from bnlint.reporting import render
 from bnlint.rule import Example, Rule
-from bnlint.testing import ExampleFile
+from bnlint.testing import ExampleFile, read_cases
 
 PICTURES = Path(__file__).parent / "reproductions"
+CASES = Path(__file__).parents[1] / "fixtures" / "rules"
 GROUPS = {
     "BN0": "bnlint itself",
     "BN1": "UPDATE_OPS: the train step does not update the moving statistics",
@@ -51,6 +54,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     files.append(File.generated(config, "rules/index.md", content=index()))
     for rule in all_rules().values():
         files.append(File.generated(config, f"rules/{rule.code}.md", content=page(rule)))
+        if _cases(rule, "bad") or _cases(rule, "good"):
+            content = cases_page(rule)
+            files.append(File.generated(config, f"rules/{rule.code}-cases.md", content=content))
         picture = PICTURES / f"{rule.code}.png"
         if picture.exists():
             uri = f"rules/{picture.name}"
@@ -77,7 +83,7 @@ def page(rule: Rule) -> str:
     findings = [finding for example in rule.bad for finding in _findings(rule, example)]
     parts += [_facts(rule, findings), "## Why", rule.why.strip()]
     if (PICTURES / f"{rule.code}.png").exists():
-        parts.append("## What one then sees")
+        parts.append("## What you see")
         parts.append(
             f"[![Broken and fixed, trained and evaluated]({rule.code}.png)]({rule.code}.png)"
         )
@@ -90,7 +96,32 @@ def page(rule: Rule) -> str:
             parts.append(f"## {title}")
         for example in examples:
             parts += [f"### {_sentence(example.title)}", *_code(example)]
+    count = len(_cases(rule, "bad")) + len(_cases(rule, "good"))
+    if count:
+        parts.append(f"[{count} more programs]({rule.code}-cases.md) are its test cases.")
     return "\n\n".join(parts) + "\n"
+
+
+def cases_page(rule: Rule) -> str:
+    """The page with a rule's test cases, every one to open."""
+    parts = [
+        "---\nsearch:\n  exclude: true\n---",
+        f"# {rule.code} {rule.name}: test cases",
+        f"Programs that the tests of [{rule.code}]({rule.code}.md) run, besides the examples "
+        f"on its page. A comment `# <- {rule.code}` marks the line of a finding.",
+    ]
+    for title, kind in (("Flagged", "bad"), ("Not flagged", "good")):
+        cases = _cases(rule, kind)
+        if cases:
+            parts.append(f"## {title}")
+        for example in cases:
+            body = textwrap.indent("\n\n".join(_code(example)), "    ")
+            parts.append(f'??? example "{_sentence(example.title)}"\n\n{body}')
+    return "\n\n".join(parts) + "\n"
+
+
+def _cases(rule: Rule, kind: str) -> list[Example]:
+    return list(read_cases(CASES / rule.code / kind).values())
 
 
 def _sentence(text: str) -> str:
@@ -140,7 +171,7 @@ def _said(rule: Rule) -> Iterator[str]:
             lines = difflib.unified_diff(
                 text.splitlines(keepends=True), fixed.splitlines(keepends=True), path, path
             )
-            yield f"`bnlint --fix` makes of it:\n\n```diff\n{''.join(lines).rstrip()}\n```"
+            yield f"`bnlint --fix` turns it into:\n\n```diff\n{''.join(lines).rstrip()}\n```"
 
 
 def _code(example: Example) -> Iterator[str]:

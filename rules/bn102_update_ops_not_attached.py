@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
@@ -21,39 +19,26 @@ a tensor that the train op never looks at. The moving statistics stay at their i
 evaluation with `is_training=False` is wrong.""",
     help="Create the train op inside "
     "`with tf.control_dependencies(update_ops):`, or run `tf.group(train_op, *update_ops)` in each step.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        related = []
+        if lost.read is not None:
+            related.append(Related(lost.read.location, "the update ops are collected here"))
+        yield RULE.finding(
+            lost.op.location,
+            f"the update ops of {count(lost.batch_norms)} are collected, but this train op does "
+            "not depend on them and no session run fetches them",
+            related=lost.related(*related),
+            confidence=lost.confidence,
+        )
+
+
+RULE.examples(
     bad=(
-        example(
-            "with_dependencies on the loss after minimize",
-            """
-import tensorflow as tf
-from tensorflow.python.ops import control_flow_ops
-slim = tf.contrib.slim
-
-def model(images, is_training):
-    with slim.arg_scope([slim.conv2d, slim.fully_connected], normalizer_fn=slim.batch_norm,
-                        normalizer_params={'is_training': is_training}):
-        net = slim.conv2d(images, 32, [5, 5])
-        net = slim.max_pool2d(net, [2, 2])
-        net = slim.flatten(net)
-    return slim.fully_connected(net, 10, activation_fn=None)
-
-X = tf.placeholder(tf.float32, [None, 28, 28, 1])
-Y = tf.placeholder(tf.float32, [None, 10])
-logits = model(X, is_training=True)
-cross_entropy = -tf.reduce_sum(Y * tf.log(logits))  # <- BN401
-optimizer = tf.train.AdamOptimizer(1e-4)
-train_op = optimizer.minimize(cross_entropy)  # <- BN102
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-if update_ops:
-    updates = tf.group(*update_ops)
-    cross_entropy = control_flow_ops.with_dependencies([updates], cross_entropy)
-
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for i in range(20000):
-        sess.run(train_op)
-""",
-        ),
         example(
             "collected and forgotten",
             """
@@ -91,60 +76,10 @@ with tf.Session() as sess:
         sess.run(train_op)
 """,
         ),
-        example(
-            "with_dependencies on the loss before the step",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-from tensorflow.python.ops import control_flow_ops
-loss = control_flow_ops.with_dependencies([tf.group(*update_ops)], loss)
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN102
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "identity of the loss after the step",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN102
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    loss = tf.identity(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
     good=(
-        _clean.CONTROL_DEPENDENCIES,
-        _clean.SWITCHED_BY_PLACEHOLDER,
-        _clean.GROUPED,
-        _clean.FETCHED_TOGETHER,
-        _clean.RUN_ON_THEIR_OWN,
-        _clean.CREATE_TRAIN_OP,
-        _clean.CONTRIB_TRAINING,
-        _clean.TIED_TO_WHAT_IS_RUN,
-        _clean.AVERAGED_AND_GROUPED,
-        _clean.IN_PLACE,
         example(
-            "identity of the loss, and that loss is fetched too",
+            "control_dependencies around minimize",
             """
 import tensorflow as tf
 slim = tf.contrib.slim
@@ -155,28 +90,30 @@ h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
 loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
 update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 with tf.control_dependencies(update_ops):
-    loss = tf.identity(loss)
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
-        sess.run([train_op, loss])
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "fetched together",
+            """
+import tensorflow.compat.v1 as tf
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+training = tf.placeholder(tf.bool)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
+loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = optimizer.minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run([train_op, update_ops], {training: True})
 """,
         ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for lost in lost_updates(program, RULE.code):
-        related = []
-        if lost.read is not None:
-            related.append(Related(lost.read.location, "the update ops are collected here"))
-        yield RULE.finding(
-            lost.op.location,
-            f"the update ops of {count(lost.batch_norms)} are collected, but this train op does "
-            "not depend on them and no session run fetches them",
-            related=lost.related(*related),
-            confidence=lost.confidence,
-        )

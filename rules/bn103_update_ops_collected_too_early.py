@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
@@ -18,6 +16,24 @@ RULE = Rule(
 network is built, the list is empty (or lacks the later layers), and `control_dependencies` over it
 waits for nothing. The moving statistics stay at their initial values.""",
     help="Read `tf.GraphKeys.UPDATE_OPS` after the whole network is built.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        if lost.read is None:
+            continue
+        train_op = Related(lost.op.location, "so this train op runs no updates")
+        yield RULE.finding(
+            lost.read.location,
+            f"UPDATE_OPS is read before {count(lost.batch_norms)} put update ops into it",
+            related=lost.related(train_op),
+            confidence=lost.confidence,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "read at the top",
@@ -39,29 +55,6 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "read in a constructor, net built later",
-            """
-import tensorflow as tf
-
-class Trainer(object):
-    def __init__(self):
-        self.x = tf.placeholder(tf.float32, [None, 4])
-        self.update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)  # <- BN103
-        self.build()
-
-    def build(self):
-        h = tf.layers.dense(self.x, 8)
-        h = tf.layers.batch_normalization(h, training=True)
-        self.loss = tf.reduce_mean(tf.square(h))
-        with tf.control_dependencies(self.update_ops):
-            self.train_op = tf.train.AdamOptimizer().minimize(self.loss)
-
-trainer = Trainer()
-with tf.Session() as sess:
-    sess.run(trainer.train_op)
-""",
-        ),
-        example(
             "block opened before the slim network",
             """
 import tensorflow as tf
@@ -79,14 +72,25 @@ with tf.Session() as sess:
         ),
     ),
     good=(
-        _clean.CONTROL_DEPENDENCIES,
-        _clean.SWITCHED_BY_PLACEHOLDER,
-        _clean.GROUPED,
-        _clean.FETCHED_TOGETHER,
-        _clean.RUN_ON_THEIR_OWN,
-        _clean.CREATE_TRAIN_OP,
-        _clean.CONTRIB_TRAINING,
-        _clean.TIED_TO_WHAT_IS_RUN,
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
         example(
             "an early read for a summary, a later one for the step",
             """
@@ -109,17 +113,3 @@ with tf.Session() as sess:
         ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for lost in lost_updates(program, RULE.code):
-        if lost.read is None:
-            continue
-        train_op = Related(lost.op.location, "so this train op runs no updates")
-        yield RULE.finding(
-            lost.read.location,
-            f"UPDATE_OPS is read before {count(lost.batch_norms)} put update ops into it",
-            related=lost.related(train_op),
-            confidence=lost.confidence,
-        )

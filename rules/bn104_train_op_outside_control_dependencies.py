@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Edit, Finding, Fix, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
@@ -18,6 +16,30 @@ RULE = Rule(
 outside it has no dependency on the update ops, not even when its loss went through `tf.identity`
 in the block: the gradient of an identity does not read it (checked on TensorFlow 1.15). The moving statistics are not updated.""",
     help="Move the call that makes the train op into the `control_dependencies` block.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        op, block = lost.op, lost.block
+        if block is None:
+            continue
+        fix = None
+        if op.statement is not None and block.empty:
+            edit = Edit("move-into-control-dependencies", op.statement, target=block.location)
+            fix = Fix("Move the train op into the control_dependencies block", (edit,))
+        yield RULE.finding(
+            op.location,
+            "this train op is made outside the control_dependencies block, so it does not run "
+            f"the updates of {count(lost.batch_norms)}",
+            related=lost.related(Related(block.location, "the block over the update ops")),
+            confidence=lost.confidence,
+            fix=fix,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "block holds only Python",
@@ -37,48 +59,6 @@ with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
         sess.run(train_op, {training: True})
-""",
-        ),
-        example(
-            "gradients in the block's place, apply_gradients after it",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-optimizer = tf.train.AdamOptimizer(1e-3)
-grads = optimizer.compute_gradients(loss)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    step = tf.train.get_or_create_global_step()
-train_op = optimizer.apply_gradients(grads, global_step=step)  # <- BN104
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "identity of the loss: its gradient does not read the identity",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    loss = tf.identity(loss)
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN104
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
 """,
         ),
         example(
@@ -103,34 +83,43 @@ with tf.Session() as sess:
         ),
     ),
     good=(
-        _clean.CONTROL_DEPENDENCIES,
-        _clean.SWITCHED_BY_PLACEHOLDER,
-        _clean.GROUPED,
-        _clean.FETCHED_TOGETHER,
-        _clean.RUN_ON_THEIR_OWN,
-        _clean.CREATE_TRAIN_OP,
-        _clean.CONTRIB_TRAINING,
-        _clean.TIED_TO_WHAT_IS_RUN,
-        _clean.AVERAGED_AND_GROUPED,
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
+        example(
+            "grouped, and the group is run",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+step_op = tf.group(train_op, *update_ops)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(step_op)
+""",
+        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for lost in lost_updates(program, RULE.code):
-        op, block = lost.op, lost.block
-        if block is None:
-            continue
-        fix = None
-        if op.statement is not None and block.empty:
-            edit = Edit("move-into-control-dependencies", op.statement, target=block.location)
-            fix = Fix("Move the train op into the control_dependencies block", (edit,))
-        yield RULE.finding(
-            op.location,
-            "this train op is made outside the control_dependencies block, so it does not run "
-            f"the updates of {count(lost.batch_norms)}",
-            related=lost.related(Related(block.location, "the block over the update ops")),
-            confidence=lost.confidence,
-            fix=fix,
-        )

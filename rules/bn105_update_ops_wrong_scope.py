@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
@@ -19,6 +17,25 @@ scope (another tower, the other net of a GAN, a typo) the update ops of the trai
 left out and its moving statistics are never updated.""",
     help="Read UPDATE_OPS without a scope, or with the scope of the network that this step trains.",
     found_by=("check", "inspect"),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        if lost.read is None:
+            continue
+        train_op = Related(lost.op.location, "this train op trains it")
+        yield RULE.finding(
+            lost.read.location,
+            f"the scope {lost.read.scope!r} leaves out the update ops of "
+            f"{count(lost.batch_norms)} that are trained",
+            related=lost.related(train_op),
+            confidence=lost.confidence,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "another net's scope",
@@ -38,42 +55,6 @@ with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
         sess.run(train_op, {training: True})
-""",
-        ),
-        example(
-            "GAN, both steps read the discriminator's",
-            """
-import tensorflow as tf
-
-def generator(z):
-    with tf.variable_scope('G'):
-        h = tf.layers.dense(z, 64)
-        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
-        return tf.layers.dense(h, 16)
-
-def discriminator(x, reuse=False):
-    with tf.variable_scope('D', reuse=reuse):
-        h = tf.layers.dense(x, 64, name='fc1')
-        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
-        return tf.layers.dense(h, 1, name='fc2')
-
-z = tf.placeholder(tf.float32, [None, 8])
-x = tf.placeholder(tf.float32, [None, 16])
-real, fake = discriminator(x), discriminator(generator(z), reuse=True)
-d_loss = tf.reduce_mean(fake - real)
-g_loss = tf.reduce_mean(-fake)
-d_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='D')
-g_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='G')
-d_updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='D')  # <- BN105
-with tf.control_dependencies(d_updates):
-    d_step = tf.train.AdamOptimizer(1e-4).minimize(d_loss, var_list=d_vars)
-with tf.control_dependencies(d_updates):
-    g_step = tf.train.AdamOptimizer(1e-4).minimize(g_loss, var_list=g_vars)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(d_step)
-        sess.run(g_step)
 """,
         ),
         example(
@@ -98,81 +79,6 @@ with tf.Session() as sess:
         ),
     ),
     good=(
-        _clean.CONTROL_DEPENDENCIES,
-        _clean.SWITCHED_BY_PLACEHOLDER,
-        _clean.GROUPED,
-        _clean.FETCHED_TOGETHER,
-        _clean.RUN_ON_THEIR_OWN,
-        _clean.CREATE_TRAIN_OP,
-        example(
-            "GAN, each step runs its own net's updates",
-            """
-import tensorflow as tf
-
-def generator(z):
-    with tf.variable_scope('G'):
-        h = tf.layers.dense(z, 64)
-        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
-        return tf.layers.dense(h, 16)
-
-def discriminator(x, reuse=False):
-    with tf.variable_scope('D', reuse=reuse):
-        h = tf.layers.dense(x, 64, name='fc1')
-        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
-        return tf.layers.dense(h, 1, name='fc2')
-
-z = tf.placeholder(tf.float32, [None, 8])
-x = tf.placeholder(tf.float32, [None, 16])
-real, fake = discriminator(x), discriminator(generator(z), reuse=True)
-d_loss = tf.reduce_mean(fake - real)
-g_loss = tf.reduce_mean(-fake)
-d_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='D')
-g_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='G')
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='D')):
-    d_step = tf.train.AdamOptimizer(1e-4).minimize(d_loss, var_list=d_vars)
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS, scope='G')):
-    g_step = tf.train.AdamOptimizer(1e-4).minimize(g_loss, var_list=g_vars)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(d_step)
-        sess.run(g_step)
-""",
-        ),
-        example(
-            "GAN, one step runs all",
-            """
-import tensorflow as tf
-
-def generator(z):
-    with tf.variable_scope('G'):
-        h = tf.layers.dense(z, 64)
-        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
-        return tf.layers.dense(h, 16)
-
-def discriminator(x, reuse=False):
-    with tf.variable_scope('D', reuse=reuse):
-        h = tf.layers.dense(x, 64, name='fc1')
-        h = tf.nn.relu(tf.layers.batch_normalization(h, training=True, name='bn'))
-        return tf.layers.dense(h, 1, name='fc2')
-
-z = tf.placeholder(tf.float32, [None, 8])
-x = tf.placeholder(tf.float32, [None, 16])
-real, fake = discriminator(x), discriminator(generator(z), reuse=True)
-d_loss = tf.reduce_mean(fake - real)
-g_loss = tf.reduce_mean(-fake)
-d_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='D')
-g_vars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES, scope='G')
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    d_step = tf.train.AdamOptimizer(1e-4).minimize(d_loss, var_list=d_vars)
-g_step = tf.train.AdamOptimizer(1e-4).minimize(g_loss, var_list=g_vars)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(d_step)
-        sess.run(g_step)
-""",
-        ),
         example(
             "the net's own scope",
             """
@@ -193,20 +99,24 @@ with tf.Session() as sess:
         sess.run(train_op, {training: True})
 """,
         ),
+        example(
+            "control_dependencies around minimize",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    for step in range(50000):
+        sess.run(train_op)
+""",
+        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for lost in lost_updates(program, RULE.code):
-        if lost.read is None:
-            continue
-        train_op = Related(lost.op.location, "this train op trains it")
-        yield RULE.finding(
-            lost.read.location,
-            f"the scope {lost.read.scope!r} leaves out the update ops of "
-            f"{count(lost.batch_norms)} that are trained",
-            related=lost.related(train_op),
-            confidence=lost.confidence,
-        )

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Finding, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
@@ -18,6 +16,22 @@ RULE = Rule(
 (`update_ops=None`). Any other value *replaces* that default: `update_ops=[]`, or a list without
 the batch norms' updates, drops them, and the moving statistics are never updated.""",
     help="Leave `update_ops` out, or pass `tf.get_collection(tf.GraphKeys.UPDATE_OPS)` with your own ops added.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        yield RULE.finding(
+            lost.op.location,
+            f"update_ops replaces the default, so the updates of {count(lost.batch_norms)} are "
+            "dropped",
+            related=lost.related(),
+            confidence=lost.confidence,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "an empty list",
@@ -51,29 +65,8 @@ with tf.Session() as sess:
         sess.run(train_op)
 """,
         ),
-        example(
-            "only an own op",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-counter = tf.Variable(0, trainable=False)
-count_up = tf.assign_add(counter, 1)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=[count_up])  # <- BN106
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
     good=(
-        _clean.CREATE_TRAIN_OP,
-        _clean.CONTRIB_TRAINING,
         example(
             "updates passed explicitly",
             """
@@ -112,87 +105,5 @@ with tf.Session() as sess:
         sess.run(train_op)
 """,
         ),
-        example(
-            "None is the default",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=None)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "updates in place",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True, 'updates_collections': None})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=[])
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "dropped but run beside the step",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=[])
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run([train_op, update_ops])
-""",
-        ),
-        example(
-            "frozen batch norm of a restored network",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': False})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=[])
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    tf.train.Saver().restore(sess, 'pretrained.ckpt')
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for lost in lost_updates(program, RULE.code):
-        yield RULE.finding(
-            lost.op.location,
-            f"update_ops replaces the default, so the updates of {count(lost.batch_norms)} are "
-            "dropped",
-            related=lost.related(),
-            confidence=lost.confidence,
-        )

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
@@ -19,7 +17,40 @@ Neither `create_train_op` nor the usual `control_dependencies` over UPDATE_OPS s
 program must collect and run them itself.""",
     help="Drop `updates_collections`, or run `tf.get_collection` of that collection with the train op.",
     found_by=("check", "inspect"),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for lost in lost_updates(program, RULE.code):
+        norm = lost.batch_norms[0]
+        where = norm.definition or norm.location
+        yield RULE.finding(
+            lost.op.location,
+            f"{count(lost.batch_norms)} put their updates into the collection "
+            f"{norm.collection!r}, which this train op does not run",
+            related=lost.related(Related(where, "the collection is set for this batch norm")),
+            confidence=lost.confidence,
+        )
+
+
+RULE.examples(
     bad=(
+        example(
+            "create_train_op sees only UPDATE_OPS",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+x = tf.placeholder(tf.float32, [None, 4])
+y = tf.placeholder(tf.float32, [None, 1])
+h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True,
+                                            'updates_collections': 'bn_updates'})
+loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))  # <- BN107
+slim.learning.train(train_op, '/tmp/logs')
+""",
+        ),
         example(
             "slim, plain minimize",
             """
@@ -36,41 +67,6 @@ with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
         sess.run(train_op)
-""",
-        ),
-        example(
-            "UPDATE_OPS attached, but the updates are elsewhere",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True,
-                                            'updates_collections': 'bn_updates'})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN107
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "create_train_op sees only UPDATE_OPS",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True,
-                                            'updates_collections': 'bn_updates'})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))  # <- BN107
-slim.learning.train(train_op, '/tmp/logs')
 """,
         ),
     ),
@@ -96,24 +92,6 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "custom collection fetched",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True,
-                                            'updates_collections': 'bn_updates'})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run([train_op, tf.get_collection('bn_updates')])
-""",
-        ),
-        example(
             "custom collection given to create_train_op",
             """
 import tensorflow as tf
@@ -131,78 +109,5 @@ with tf.Session() as sess:
         sess.run(train_op)
 """,
         ),
-        example(
-            "custom collection grouped",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True,
-                                            'updates_collections': 'bn_updates'})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-train_op = tf.group(train_op, *tf.get_collection('bn_updates'))
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "the usual collection by name",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True,
-                                            'updates_collections': tf.GraphKeys.UPDATE_OPS})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        _clean.CREATE_TRAIN_OP,
-        _clean.IN_PLACE,
-        example(
-            "frozen batch norm of a restored network",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': False})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    tf.train.Saver().restore(sess, 'pretrained.ckpt')
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for lost in lost_updates(program, RULE.code):
-        norm = lost.batch_norms[0]
-        where = norm.definition or norm.location
-        yield RULE.finding(
-            lost.op.location,
-            f"{count(lost.batch_norms)} put their updates into the collection "
-            f"{norm.collection!r}, which this train op does not run",
-            related=lost.related(Related(where, "the collection is set for this batch norm")),
-            confidence=lost.confidence,
-        )

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import BatchNorm, Program, SessionRun
 from bnlint.program.queries import count
@@ -19,6 +17,38 @@ into the model: results depend on the order of the test batches, improve the lon
 are not those of the checkpoint.""",
     help="Fetch only outputs and metrics in evaluation, and feed or pass `is_training=False`.",
     found_by=("check", "inspect"),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    # Statistics that are saved again were estimated on purpose.
+    saved = {saver.graph for saver in program.savers if saver.saves}
+    trained = {op.graph for op in program.train_ops}
+    for evaluation in program.evaluations:
+        run = evaluation.run
+        updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
+        if run is not None:
+            updated = [norm for norm in updated if _changes(norm, run)]
+        if run is None or not updated or run.graph in saved | trained:
+            continue
+        place = Related(updated[0].location, "the batch norm whose statistics change")
+        yield RULE.finding(
+            run.location,
+            f"this evaluation runs the moving-average updates of {count(updated)}",
+            related=[place],
+            confidence=Confidence.MEDIUM if run.conditional else Confidence.HIGH,
+        )
+
+
+def _changes(norm: BatchNorm, run: SessionRun) -> bool:
+    """The update op moves the statistics: it does nothing when its flag is fed False."""
+    if not norm.has_update_ops:
+        return False
+    return norm.training.is_true or run.feeds.get(norm.training.key) is True
+
+
+RULE.examples(
     bad=(
         example(
             "restored model, updates fetched",
@@ -69,21 +99,6 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "updates fetched, but fed False they change nothing",
-            """
-import tensorflow as tf
-x = tf.placeholder(tf.float32, [None, 4])
-training = tf.placeholder(tf.bool)
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training)
-logits = tf.layers.dense(h, 3)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-saver = tf.train.Saver()
-with tf.Session() as sess:
-    saver.restore(sess, '/tmp/model.ckpt')
-    print(sess.run([logits, update_ops], {training: False}))
-""",
-        ),
-        example(
             "statistics are estimated anew and saved",
             """
 import tensorflow as tf
@@ -100,38 +115,5 @@ with tf.Session() as sess:
     saver.save(sess, '/tmp/recalibrated.ckpt')
 """,
         ),
-        _clean.CONTROL_DEPENDENCIES,
-        _clean.SWITCHED_BY_PLACEHOLDER,
-        _clean.FETCHED_TOGETHER,
-        _clean.RUN_ON_THEIR_OWN,
-        _clean.CREATE_TRAIN_OP,
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    # Statistics that are saved again were estimated on purpose.
-    saved = {saver.graph for saver in program.savers if saver.saves}
-    trained = {op.graph for op in program.train_ops}
-    for evaluation in program.evaluations:
-        run = evaluation.run
-        updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
-        if run is not None:
-            updated = [norm for norm in updated if _changes(norm, run)]
-        if run is None or not updated or run.graph in saved | trained:
-            continue
-        place = Related(updated[0].location, "the batch norm whose statistics change")
-        yield RULE.finding(
-            run.location,
-            f"this evaluation runs the moving-average updates of {count(updated)}",
-            related=[place],
-            confidence=Confidence.MEDIUM if run.conditional else Confidence.HIGH,
-        )
-
-
-def _changes(norm: BatchNorm, run: SessionRun) -> bool:
-    """The update op moves the statistics: it does nothing when its flag is fed False."""
-    if not norm.has_update_ops:
-        return False
-    return norm.training.is_true or run.feeds.get(norm.training.key) is True

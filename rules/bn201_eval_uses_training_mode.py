@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import evaluated_in_training_mode
@@ -19,43 +17,31 @@ moving ones. An evaluation then depends on which images share a batch: batches o
 of one class, give nearly constant outputs.""",
     help="Build the evaluation network with `is_training=False`, or feed a placeholder.",
     found_by=("check", "inspect"),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for evaluation in evaluated_in_training_mode(program, explicit=True):
+        norm = next(
+            norm
+            for norm in evaluation.batch_norms
+            if norm.training.is_true and norm.training.explicit is True
+        )
+        place = norm.training.location or norm.location
+        yield RULE.finding(
+            place,
+            "this network is evaluated in training mode: is_training is True",
+            related=[
+                Related(norm.location, "a batch norm in training mode"),
+                Related(evaluation.location, f"the network is evaluated here ({evaluation.kind})"),
+            ],
+            confidence=Confidence.MEDIUM if norm.conditional else Confidence.HIGH,
+        )
+
+
+RULE.examples(
     bad=(
-        example(
-            "training and evaluation in two graphs of one script",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                             normalizer_params={'is_training': is_training})
-    return slim.fully_connected(h, 10, activation_fn=None)
-
-def train():
-    x = tf.placeholder(tf.float32, [None, 64])
-    y = tf.placeholder(tf.int32, [None])
-    loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-    train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-    saver = tf.train.Saver()
-    with tf.Session() as sess:
-        for images, labels in batches():
-            sess.run(train_op, {x: images, y: labels})
-        saver.save(sess, 'model.ckpt')
-
-def evaluate():
-    x = tf.placeholder(tf.float32, [None, 64])
-    scores = net(x, True)  # <- BN201
-    saver = tf.train.Saver()
-    with tf.Session() as sess:
-        saver.restore(sess, 'model.ckpt')
-        print(sess.run(scores, {x: read_images()}))
-
-with tf.Graph().as_default():
-    train()
-with tf.Graph().as_default():
-    evaluate()
-""",
-        ),
         example(
             "True written in the evaluation script",
             nets="""
@@ -94,67 +80,45 @@ with tf.Session() as sess:
     ),
     good=(
         example(
-            "training and evaluation in two graphs of one script",
+            "evaluation with is_training=False",
             """
 import tensorflow as tf
 slim = tf.contrib.slim
 
 def net(x, is_training):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+    x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
                              normalizer_params={'is_training': is_training})
-    return slim.fully_connected(h, 10, activation_fn=None)
+    return slim.fully_connected(x, 10, activation_fn=None)
 
-def train():
-    x = tf.placeholder(tf.float32, [None, 64])
-    y = tf.placeholder(tf.int32, [None])
-    loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-    train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-    saver = tf.train.Saver()
-    with tf.Session() as sess:
-        for images, labels in batches():
-            sess.run(train_op, {x: images, y: labels})
-        saver.save(sess, 'model.ckpt')
-
-def evaluate():
-    x = tf.placeholder(tf.float32, [None, 64])
-    scores = net(x, False)
-    saver = tf.train.Saver()
-    with tf.Session() as sess:
-        saver.restore(sess, 'model.ckpt')
-        print(sess.run(scores, {x: read_images()}))
-
-with tf.Graph().as_default():
-    train()
-with tf.Graph().as_default():
-    evaluate()
+x = tf.placeholder(tf.float32, [None, 64])
+scores = net(x, is_training=False)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
 """,
         ),
-        _clean.EVALUATED_WITH_FALSE,
-        _clean.PLACEHOLDER_FED,
-        _clean.SHARED_VARIABLES,
-        _clean.TRAINING_ACCURACY,
-        _clean.RESUMED,
-        _clean.ESTIMATOR_MODE,
-        _clean.PYTORCH_EVALUATION,
+        example(
+            "second network shares the variables and runs in inference mode",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+def net(x, is_training, reuse=None):
+    with tf.variable_scope('net', reuse=reuse):
+        x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm, scope='fc1',
+                                 normalizer_params={'is_training': is_training})
+        return slim.fully_connected(x, 10, activation_fn=None, scope='fc2')
+
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int32, [None])
+loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
+scores = net(x, False, reuse=True)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+with tf.Session() as sess:
+    for _ in range(40):
+        sess.run(train_op)
+    print(sess.run(scores))
+""",
+        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for evaluation in evaluated_in_training_mode(program, explicit=True):
-        norm = next(
-            norm
-            for norm in evaluation.batch_norms
-            if norm.training.is_true and norm.training.explicit is True
-        )
-        place = norm.training.location or norm.location
-        yield RULE.finding(
-            place,
-            "this network is evaluated in training mode: is_training is True",
-            related=[
-                Related(norm.location, "a batch norm in training mode"),
-                Related(evaluation.location, f"the network is evaluated here ({evaluation.kind})"),
-            ],
-            confidence=Confidence.MEDIUM if norm.conditional else Confidence.HIGH,
-        )

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from bnlint.rules import _clean
-
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import evaluated_in_training_mode
@@ -18,6 +16,30 @@ RULE = Rule(
 that is evaluated without passing it normalises with the statistics of the current batch and
 ignores what training collected.""",
     help="Pass `is_training=False` to the batch norms of the evaluation network, e.g. by `arg_scope`.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for evaluation in evaluated_in_training_mode(program, explicit=False):
+        norm = next(
+            norm
+            for norm in evaluation.batch_norms
+            if norm.training.is_true and norm.training.explicit is False
+        )
+        place = norm.location
+        yield RULE.finding(
+            place,
+            "this network is evaluated, and its batch norm runs in slim's default training mode",
+            related=[
+                Related(norm.location, "a batch norm in training mode"),
+                Related(evaluation.location, f"the network is evaluated here ({evaluation.kind})"),
+            ],
+            confidence=Confidence.MEDIUM if norm.conditional else Confidence.HIGH,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "is_training never passed",
@@ -49,32 +71,40 @@ slim.evaluation.evaluate_once('', 'model.ckpt', 'logs', num_evals=10, eval_op=up
         ),
     ),
     good=(
-        _clean.EVALUATED_WITH_FALSE,
-        _clean.PLACEHOLDER_FED,
-        _clean.SHARED_VARIABLES,
-        _clean.TRAINING_ACCURACY,
-        _clean.RESUMED,
-        _clean.ESTIMATOR_MODE,
-        _clean.PYTORCH_EVALUATION,
+        example(
+            "one network, switched by a placeholder that is fed",
+            """
+import tensorflow as tf
+
+training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(train_op, {training: True})
+    print(sess.run(loss, {training: False}))
+""",
+        ),
+        example(
+            "training accuracy on the training network",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int32, [None])
+h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': True})
+scores = slim.fully_connected(h, 10, activation_fn=None)
+loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+with tf.Session() as sess:
+    for _ in range(40):
+        sess.run(train_op)
+    print(sess.run(scores))
+""",
+        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for evaluation in evaluated_in_training_mode(program, explicit=False):
-        norm = next(
-            norm
-            for norm in evaluation.batch_norms
-            if norm.training.is_true and norm.training.explicit is False
-        )
-        place = norm.location
-        yield RULE.finding(
-            place,
-            "this network is evaluated, and its batch norm runs in slim's default training mode",
-            related=[
-                Related(norm.location, "a batch norm in training mode"),
-                Related(evaluation.location, f"the network is evaluated here ({evaluation.kind})"),
-            ],
-            confidence=Confidence.MEDIUM if norm.conditional else Confidence.HIGH,
-        )

@@ -17,6 +17,42 @@ RULE = Rule(
 moving statistics, which stay at 0 and 1 because inference mode makes no update ops: batch norm
 does nothing but scale and shift, and activations are never normalised.""",
     help="Pass `training=` (True while training, False in evaluation), and run UPDATE_OPS.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for norm in program.batch_norms:
+        if program.starts_pretrained(norm.graph):
+            continue  # a frozen, restored network is trained around on purpose
+        ops = program.trained(norm)
+        if _is_left_to_default(norm) and ops and norm.trainable is not False:
+            yield _finding(norm, ops[0])
+
+
+def _is_left_to_default(norm: BatchNorm) -> bool:
+    flag = norm.training
+    unexplained = ignored_training_parameter(norm) is None  # else BN207 says more
+    return norm.api == "tf.layers" and flag.is_false and not flag.explicit and unexplained
+
+
+def _finding(norm: BatchNorm, op: TrainOp) -> Finding:
+    parameter = norm.frames[-1].training_parameter if norm.frames else None
+    value = parameter.name if parameter is not None else "True"
+    edit = Edit("set-keyword", norm.location, name="training", value=value)
+    # `training=True` in a network that is also evaluated would be the next mistake.
+    fix = Fix(f"Pass training={value}", (edit,), safe=parameter is not None)
+    return RULE.finding(
+        norm.location,
+        "this batch norm is trained in inference mode: `training` is not passed and defaults to "
+        "False",
+        related=[Related(op.location, "it is trained by this train op")],
+        confidence=Confidence.MEDIUM if norm.conditional or op.conditional else Confidence.HIGH,
+        fix=fix,
+    )
+
+
+RULE.examples(
     bad=(
         example(
             "training never passed",
@@ -99,125 +135,5 @@ with tf.Session() as sess:
     sess.run(train_op, {is_training: True})
 """,
         ),
-        example(
-            "fine-tuning over a restored, frozen network",
-            """
-import tensorflow as tf
-
-x = tf.placeholder(tf.float32, [None, 64])
-with tf.variable_scope('backbone'):
-    h = tf.layers.batch_normalization(tf.layers.dense(x, 32))
-tf.train.init_from_checkpoint('backbone.ckpt', {'backbone/': 'backbone/'})
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-head = tf.trainable_variables('dense')
-train_op = tf.train.AdamOptimizer().minimize(loss, var_list=head)
-with tf.Session() as sess:
-    sess.run(train_op)
-""",
-        ),
-        example(
-            "frozen on purpose: trainable=False",
-            """
-import tensorflow as tf
-
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(x, trainable=False)
-train_op = tf.train.AdamOptimizer().minimize(tf.reduce_mean(tf.layers.dense(h, 1)))
-with tf.Session() as sess:
-    sess.run(train_op)
-""",
-        ),
-        example(
-            "inference only",
-            """
-import tensorflow as tf
-
-x = tf.placeholder(tf.float32, [None, 64])
-scores = tf.layers.dense(tf.layers.batch_normalization(x), 10)
-saver = tf.train.Saver()
-with tf.Session() as sess:
-    saver.restore(sess, 'model.ckpt')
-    print(sess.run(scores))
-""",
-        ),
-        example(
-            "slim's default is training mode",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-x = tf.placeholder(tf.float32, [None, 64])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
-loss = tf.reduce_mean(slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-slim.learning.train(train_op, 'logs')
-""",
-        ),
-        example(
-            "estimator passes the mode",
-            """
-import tensorflow as tf
-
-def model_fn(features, labels, mode):
-    training = mode == tf.estimator.ModeKeys.TRAIN
-    h = tf.layers.batch_normalization(features['x'], training=training)
-    loss = tf.losses.mean_squared_error(labels, tf.layers.dense(h, 1))
-    if not training:
-        return tf.estimator.EstimatorSpec(mode, loss=loss)
-    with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-        train_op = tf.train.AdamOptimizer().minimize(loss, tf.train.get_global_step())
-    return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
-
-estimator = tf.estimator.Estimator(model_fn)
-""",
-        ),
-        example(
-            "PyTorch module with a function of the same name",
-            """
-import torch
-from torch import nn
-
-def batch_normalization(x):
-    return nn.functional.batch_norm(x, None, None, training=True)
-
-model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32))
-optimizer = torch.optim.Adam(model.parameters())
-loss = batch_normalization(model(torch.zeros(8, 64))).sum()
-loss.backward()
-optimizer.step()
-""",
-        ),
     ),
 )
-
-
-def _is_left_to_default(norm: BatchNorm) -> bool:
-    flag = norm.training
-    unexplained = ignored_training_parameter(norm) is None  # else BN207 says more
-    return norm.api == "tf.layers" and flag.is_false and not flag.explicit and unexplained
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for norm in program.batch_norms:
-        if program.starts_pretrained(norm.graph):
-            continue  # a frozen, restored network is trained around on purpose
-        ops = program.trained(norm)
-        if _is_left_to_default(norm) and ops and norm.trainable is not False:
-            yield _finding(norm, ops[0])
-
-
-def _finding(norm: BatchNorm, op: TrainOp) -> Finding:
-    parameter = norm.frames[-1].training_parameter if norm.frames else None
-    value = parameter.name if parameter is not None else "True"
-    edit = Edit("set-keyword", norm.location, name="training", value=value)
-    # `training=True` in a network that is also evaluated would be the next mistake.
-    fix = Fix(f"Pass training={value}", (edit,), safe=parameter is not None)
-    return RULE.finding(
-        norm.location,
-        "this batch norm is trained in inference mode: `training` is not passed and defaults to "
-        "False",
-        related=[Related(op.location, "it is trained by this train op")],
-        confidence=Confidence.MEDIUM if norm.conditional or op.conditional else Confidence.HIGH,
-        fix=fix,
-    )

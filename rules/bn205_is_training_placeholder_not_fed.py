@@ -18,262 +18,6 @@ by itself. A SavedModel whose signature does not name the placeholder cannot be 
     help="Feed True where the network trains and False where it is evaluated, or use "
     "`tf.placeholder_with_default(False, [])` and feed True in training.",
     found_by=("check", "inspect"),
-    bad=(
-        example(
-            "evaluation on test images feeds True",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-from tensorflow.examples.tutorials.mnist import input_data
-
-mnist = input_data.read_data_sets('data')
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 784])
-y = tf.placeholder(tf.int64, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': is_training})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-accuracy = tf.reduce_mean(tf.to_float(tf.equal(tf.argmax(scores, 1), y)))
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for _ in range(9000):
-        images, labels = mnist.train.next_batch(100)
-        sess.run(train_op, {x: images, y: labels, is_training: True})
-    print(sess.run(accuracy, feed_dict={  # <- BN205
-        x: mnist.test.images, y: mnist.test.labels, is_training: True}))
-""",
-        ),
-        example(
-            "the default is False and training never feeds it",
-            """
-import tensorflow.compat.v1 as tf
-
-is_training = tf.placeholder_with_default(False, [], 'is_training')
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
-loss = tf.losses.sparse_softmax_cross_entropy(y, tf.layers.dense(h, 10))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    for images, labels in batches():
-        sess.run(train_op, feed_dict={x: images, y: labels})  # <- BN205
-""",
-        ),
-        example(
-            "a run without the placeholder, in another file",
-            nets="""
-import tensorflow as tf
-slim = tf.contrib.slim
-
-class Net:
-    def __init__(self):
-        self.x = tf.placeholder(tf.float32, [None, 64])
-        self.y = tf.placeholder(tf.int32, [None])
-        self.is_training = tf.placeholder(tf.bool, [], 'is_training')
-        h = slim.fully_connected(self.x, 32, normalizer_fn=slim.batch_norm,
-                                 normalizer_params={'is_training': self.is_training})
-        self.scores = slim.fully_connected(h, 10, activation_fn=None)
-        self.loss = tf.losses.sparse_softmax_cross_entropy(self.y, self.scores)
-        self.train_op = slim.learning.create_train_op(self.loss, tf.train.AdamOptimizer())
-""",
-            train="""
-import tensorflow as tf
-from nets import Net
-from data import batches
-
-net = Net()
-with tf.Session() as sess:
-    for images, labels in batches():
-        sess.run(net.train_op, {net.x: images, net.y: labels, net.is_training: True})
-    for images, labels in batches():
-        print(sess.run(net.scores, {net.x: images}))  # <- BN205
-""",
-        ),
-        example(
-            "the default is True and nothing is fed for one test image after the other",
-            """
-import tensorflow as tf
-from data import batches, test_images
-slim = tf.contrib.slim
-
-is_training = tf.placeholder_with_default(True, [])
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int64, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': is_training})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for images, labels in batches:
-        sess.run(train_op, {x: images, y: labels})
-    results = [sess.run(scores, {x: image[None]}) for image in test_images]  # <- BN205
-""",
-        ),
-        example(
-            "a restored network predicts with True",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 64])
-with slim.arg_scope([slim.batch_norm], is_training=is_training):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
-scores = slim.fully_connected(h, 10, activation_fn=None)
-with tf.Session() as sess:
-    tf.train.Saver().restore(sess, 'model.ckpt')
-    print(sess.run(scores, {x: read_images(), is_training: True}))  # <- BN205
-""",
-        ),
-    ),
-    good=(
-        example(
-            "True in training, False on test images",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 784])
-y = tf.placeholder(tf.int64, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': is_training})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    sess.run(train_op, {x: train_images, y: train_labels, is_training: True})
-    print(sess.run(loss, {x: test_images, y: test_labels, is_training: False}))
-""",
-        ),
-        example(
-            "training accuracy on the training batch, in training mode",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 784])
-y = tf.placeholder(tf.int64, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': is_training})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for images, labels in batches:
-        feed = {x: images, y: labels, is_training: True}
-        sess.run(train_op, feed)
-        print(sess.run(loss, feed))
-""",
-        ),
-        example(
-            "feeds built by a helper in another file",
-            feeds="""
-def feed(net, batch, training):
-    feeds = {net.x: batch}
-    feeds[net.is_training] = training
-    return feeds
-""",
-            train="""
-import tensorflow as tf
-from feeds import feed
-slim = tf.contrib.slim
-
-class Net:
-    def __init__(self):
-        self.x = tf.placeholder(tf.float32, [None, 64])
-        self.is_training = tf.placeholder(tf.bool, [])
-        h = slim.fully_connected(self.x, 32, normalizer_fn=slim.batch_norm,
-                                 normalizer_params={'is_training': self.is_training})
-        self.loss = tf.reduce_mean(slim.fully_connected(h, 1, activation_fn=None))
-        self.train_op = slim.learning.create_train_op(self.loss, tf.train.AdamOptimizer())
-
-net = Net()
-with tf.Session() as sess:
-    sess.run(net.train_op, feed(net, batch, True))
-    print(sess.run(net.loss, feed(net, batch, False)))
-""",
-        ),
-        example(
-            "the default is False and training feeds True",
-            """
-import tensorflow.compat.v1 as tf
-
-is_training = tf.placeholder_with_default(False, [])
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, {x: images, is_training: True})
-    print(sess.run(loss, {x: test_images}))
-""",
-        ),
-        example(
-            "the default is True and evaluation feeds False",
-            """
-import tensorflow.compat.v1 as tf
-
-is_training = tf.placeholder_with_default(True, [])
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, {x: images})
-    print(sess.run(loss, {x: test_images, is_training: False}))
-""",
-        ),
-        example(
-            "fine-tuning feeds False around restored statistics",
-            """
-import tensorflow.compat.v1 as tf
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    tf.train.Saver().restore(sess, 'pretrained.ckpt')
-    sess.run(train_op, {x: images, is_training: False})
-""",
-        ),
-        example(
-            "warm-up with False, then training with True",
-            """
-import tensorflow.compat.v1 as tf
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, {x: images, is_training: False})
-    for _ in range(9000):
-        sess.run(train_op, {x: images, is_training: True})
-""",
-        ),
-        example(
-            "PyTorch switches the module",
-            """
-import torch
-
-def evaluate(model, test_images):
-    is_training = True
-    model.train(is_training)
-    return model(test_images)
-""",
-        ),
-    ),
 )
 
 
@@ -339,3 +83,79 @@ def _finding(run: SessionRun, flag: Flag, message: str) -> Finding:
     related = [Related(flag.location, "the placeholder")] if flag.location is not None else []
     confidence = Confidence.MEDIUM if run.conditional else Confidence.HIGH
     return RULE.finding(run.location, message, related=related, confidence=confidence)
+
+
+RULE.examples(
+    bad=(
+        example(
+            "the default is False and training never feeds it",
+            """
+import tensorflow.compat.v1 as tf
+
+is_training = tf.placeholder_with_default(False, [], 'is_training')
+x = tf.placeholder(tf.float32, [None, 64])
+y = tf.placeholder(tf.int32, [None])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
+loss = tf.losses.sparse_softmax_cross_entropy(y, tf.layers.dense(h, 10))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    for images, labels in batches():
+        sess.run(train_op, feed_dict={x: images, y: labels})  # <- BN205
+""",
+        ),
+        example(
+            "a restored network predicts with True",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+is_training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+with slim.arg_scope([slim.batch_norm], is_training=is_training):
+    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
+scores = slim.fully_connected(h, 10, activation_fn=None)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores, {x: read_images(), is_training: True}))  # <- BN205
+""",
+        ),
+    ),
+    good=(
+        example(
+            "the default is False and training feeds True",
+            """
+import tensorflow.compat.v1 as tf
+
+is_training = tf.placeholder_with_default(False, [])
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(train_op, {x: images, is_training: True})
+    print(sess.run(loss, {x: test_images}))
+""",
+        ),
+        example(
+            "True in training, False on test images",
+            """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+is_training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 784])
+y = tf.placeholder(tf.int64, [None])
+h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
+                         normalizer_params={'is_training': is_training})
+scores = slim.fully_connected(h, 10, activation_fn=None)
+loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+with tf.Session() as sess:
+    sess.run(train_op, {x: train_images, y: train_labels, is_training: True})
+    print(sess.run(loss, {x: test_images, y: test_labels, is_training: False}))
+""",
+        ),
+    ),
+)

@@ -14,6 +14,32 @@ RULE = Rule(
     why="""A Python bool is read once, when the graph is built. Setting the variable to another value later
 does not change the network: an evaluation after `is_training = False` still runs in training mode.""",
     help="Use a placeholder (`tf.placeholder_with_default(False, [])`) and feed it, or build a second network that shares the variables.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for rebinding in program.rebindings:
+        affected = [
+            run
+            for run in rebinding.runs_after
+            if not run.train_ops and set(run.batch_norms) & set(rebinding.batch_norms)
+        ]
+        if rebinding.rebuilt or not affected:
+            continue
+        yield RULE.finding(
+            rebinding.location,
+            f"`{rebinding.name}` is set to {rebinding.value} after the network was built with "
+            f"{not rebinding.value}: the graph does not change",
+            related=[
+                Related(rebinding.batch_norms[0].location, "built with the old value"),
+                Related(affected[0].location, "this run still uses the old value"),
+            ],
+            confidence=Confidence.MEDIUM if affected[0].conditional else Confidence.HIGH,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "variable of the script",
@@ -62,6 +88,25 @@ main()
     ),
     good=(
         example(
+            "a placeholder is fed",
+            """
+import tensorflow as tf
+
+training = tf.placeholder_with_default(False, [])
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(x, training=training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    is_training = True
+    sess.run(train_op, {training: is_training})
+    is_training = False
+    sess.run(loss, {training: is_training})
+""",
+        ),
+        example(
             "network built again after the change",
             """
 import tensorflow as tf
@@ -83,136 +128,5 @@ with tf.Session() as sess:
     sess.run(test_loss)
 """,
         ),
-        example(
-            "a placeholder is fed",
-            """
-import tensorflow as tf
-
-training = tf.placeholder_with_default(False, [])
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(x, training=training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    is_training = True
-    sess.run(train_op, {training: is_training})
-    is_training = False
-    sess.run(loss, {training: is_training})
-""",
-        ),
-        example(
-            "the flag steers Python code only",
-            """
-import tensorflow as tf
-
-is_training = True
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(x, training=True)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    sess.run(train_op)
-    is_training = False
-    if not is_training:
-        print(sess.run(loss))
-""",
-        ),
-        example(
-            "nothing runs after the change",
-            """
-import tensorflow as tf
-
-is_training = True
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(x, training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    sess.run(train_op)
-is_training = False
-""",
-        ),
-        example(
-            "set before the network is built",
-            """
-import tensorflow as tf
-
-is_training = False
-is_training = True
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(x, training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    sess.run(train_op)
-""",
-        ),
-        example(
-            "another variable of the same name in a function",
-            """
-import tensorflow as tf
-
-def log_mode():
-    is_training = True
-    is_training = False
-    return is_training
-
-is_training = True
-x = tf.placeholder(tf.float32, [None, 64])
-h = tf.layers.batch_normalization(x, training=is_training)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    sess.run(train_op)
-    log_mode()
-    sess.run(loss)
-""",
-        ),
-        example(
-            "a PyTorch flag",
-            """
-import torch
-from torch import nn
-
-training = True
-model = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32))
-model.train(training)
-training = False
-model.train(training)
-print(model(torch.zeros(8, 64)))
-""",
-        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for rebinding in program.rebindings:
-        affected = [
-            run
-            for run in rebinding.runs_after
-            if not run.train_ops and set(run.batch_norms) & set(rebinding.batch_norms)
-        ]
-        if rebinding.rebuilt or not affected:
-            continue
-        yield RULE.finding(
-            rebinding.location,
-            f"`{rebinding.name}` is set to {rebinding.value} after the network was built with "
-            f"{not rebinding.value}: the graph does not change",
-            related=[
-                Related(rebinding.batch_norms[0].location, "built with the old value"),
-                Related(affected[0].location, "this run still uses the old value"),
-            ],
-            confidence=Confidence.MEDIUM if affected[0].conditional else Confidence.HIGH,
-        )

@@ -25,330 +25,6 @@ the functional call, `K.set_learning_phase(1)`) overrules Keras: prediction then
 by itself. (Checked on Keras 3.15 and tf-keras 2.21.)""",
     help="Pass `training=True` in the training step and `training=False` (or nothing) elsewhere.",
     found_by=("check", "inspect"),
-    bad=(
-        example(
-            "custom loop without training=True",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([
-    keras.layers.Dense(32), keras.layers.BatchNormalization(), keras.layers.Dense(10)])
-optimizer = keras.optimizers.Adam()
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-@tf.function
-def train_step(x, y):
-    with tf.GradientTape() as tape:
-        loss = loss_fn(y, model(x))  # <- BN209
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-for x, y in dataset:
-    train_step(x, y)
-""",
-        ),
-        example(
-            "train_step of a subclassed model",
-            """
-import keras
-import tensorflow as tf
-
-class Net(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.norm = keras.layers.BatchNormalization()
-        self.head = keras.layers.Dense(10)
-
-    def call(self, x):
-        return self.head(self.norm(x))
-
-    def train_step(self, data):
-        x, y = data
-        with tf.GradientTape() as tape:
-            loss = self.compute_loss(y=y, y_pred=self(x))  # <- BN209
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        return {'loss': loss}
-
-model = Net()
-model.compile('adam', 'mse')
-model.fit(x, y)
-""",
-        ),
-        example(
-            "training=True in the test step",
-            nets="""
-from tensorflow import keras
-
-def make_net():
-    inputs = keras.Input((64,))
-    h = keras.layers.BatchNormalization()(keras.layers.Dense(32)(inputs))
-    return keras.Model(inputs, keras.layers.Dense(10)(h))
-""",
-            train="""
-import tensorflow as tf
-from tensorflow import keras
-from nets import make_net
-
-model = make_net()
-optimizer = keras.optimizers.Adam()
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-accuracy = keras.metrics.SparseCategoricalAccuracy()
-
-def train_step(x, y):
-    with tf.GradientTape() as tape:
-        loss = loss_fn(y, model(x, training=True))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-def test_step(x, y):
-    accuracy.update_state(y, model(x, training=True))  # <- BN209
-
-for x, y in train_data:
-    train_step(x, y)
-for x, y in test_data:
-    test_step(x, y)
-""",
-        ),
-        example(
-            "training=True written into the functional model",
-            """
-from tensorflow import keras
-
-inputs = keras.Input((64,))
-h = keras.layers.Dense(32)(inputs)
-h = keras.layers.BatchNormalization()(h, training=True)  # <- BN209
-model = keras.Model(inputs, keras.layers.Dense(10)(h))
-model.compile('adam', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-model.fit(images, labels)
-print(model.predict(test_images))
-""",
-        ),
-        example(
-            "learning phase 1 when the network is built, then predict",
-            """
-from keras import backend as K
-from keras.layers import BatchNormalization, Dense, Input
-from keras.models import Model
-
-K.set_learning_phase(1)  # <- BN209
-inputs = Input((64,))
-h = BatchNormalization()(Dense(32)(inputs))
-model = Model(inputs, Dense(10)(h))
-model.compile('adam', 'mse')
-model.fit(images, labels)
-print(model.predict(test_images))
-""",
-        ),
-    ),
-    good=(
-        example(
-            "a second loss on the inference output of a model that is trained with the flag",
-            """
-import tensorflow as tf
-model = tf.keras.Sequential([tf.keras.layers.Dense(8), tf.keras.layers.BatchNormalization()])
-optimizer = tf.keras.optimizers.Adam()
-
-def step(noise, trigger, target):
-    with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model(noise, training=True) ** 2)
-        loss += tf.reduce_mean((model(trigger) - target) ** 2)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-for noise, trigger, target in batches():
-    step(noise, trigger, target)
-""",
-        ),
-        example(
-            "fit, evaluate and predict",
-            """
-from tensorflow import keras
-
-model = keras.Sequential([
-    keras.layers.Dense(32), keras.layers.BatchNormalization(), keras.layers.Dense(10)])
-model.compile('adam', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-model.fit(images, labels)
-model.evaluate(test_images, test_labels)
-print(model(test_images))
-""",
-        ),
-        example(
-            "custom loop that passes training in both steps",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([keras.layers.BatchNormalization(), keras.layers.Dense(10)])
-optimizer = keras.optimizers.Adam()
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-def step(x, y, training):
-    with tf.GradientTape() as tape:
-        loss = loss_fn(y, model(x, training=training))
-    if training:
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-    return loss
-
-for x, y in train_data:
-    step(x, y, True)
-for x, y in test_data:
-    step(x, y, False)
-""",
-        ),
-        example(
-            "call has training=True as its default, the test step passes False",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-class Net(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.norm = keras.layers.BatchNormalization()
-        self.head = keras.layers.Dense(10)
-
-    def call(self, x, training=True):
-        return self.head(self.norm(x, training=training))
-
-model = Net()
-optimizer = keras.optimizers.Adam()
-
-def train_step(x, y):
-    with tf.GradientTape() as tape:
-        loss = keras.losses.sparse_categorical_crossentropy(y, model(x))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-def test_step(x, y):
-    return keras.losses.sparse_categorical_crossentropy(y, model(x, training=False))
-
-train_step(images, labels)
-test_step(test_images, test_labels)
-""",
-        ),
-        example(
-            "frozen base in a custom loop",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-base = keras.applications.ResNet50(include_top=False, pooling='avg')
-base.trainable = False
-head = keras.layers.Dense(10)
-optimizer = keras.optimizers.Adam()
-
-for x, y in train_data:
-    with tf.GradientTape() as tape:
-        loss = keras.losses.sparse_categorical_crossentropy(y, head(base(x)))
-    gradients = tape.gradient(loss, head.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, head.trainable_variables))
-""",
-        ),
-        example(
-            "layers frozen one by one inside the trained model",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-base = keras.applications.ResNet50(include_top=False, pooling='avg')
-for layer in base.layers:
-    layer.trainable = False
-model = keras.Sequential([base, keras.layers.Dense(10)])
-optimizer = keras.optimizers.Adam()
-
-for x, y in train_data:
-    with tf.GradientTape() as tape:
-        loss = keras.losses.sparse_categorical_crossentropy(y, model(x))
-    gradients = tape.gradient(loss, model.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-""",
-        ),
-        example(
-            "the other network of a GAN's step is not trained by it",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-def make():
-    return keras.Sequential([keras.layers.Dense(32), keras.layers.BatchNormalization()])
-
-generator, discriminator = make(), make()
-optimizer = keras.optimizers.Adam()
-
-def discriminator_step(real, noise):
-    fake = generator(noise)
-    with tf.GradientTape() as tape:
-        fooled = discriminator(generator(noise), training=True)
-        loss = tf.reduce_mean(fooled) - tf.reduce_mean(discriminator(real, training=True))
-    gradients = tape.gradient(loss, discriminator.trainable_variables)
-    optimizer.apply_gradients(zip(gradients, discriminator.trainable_variables))
-
-discriminator_step(images, noise)
-""",
-        ),
-        example(
-            "gradients of the inputs (saliency) train nothing",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-model = keras.applications.ResNet50()
-
-def saliency(images):
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        score = tf.reduce_max(model(images))
-    return tape.gradient(score, images)
-
-saliency(tf.zeros((1, 224, 224, 3)))
-""",
-        ),
-        example(
-            "a model without batch norm",
-            """
-import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([keras.layers.Dense(32), keras.layers.LayerNormalization()])
-optimizer = keras.optimizers.Adam()
-with tf.GradientTape() as tape:
-    loss = tf.reduce_mean(model(images))
-optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables),
-                              model.trainable_variables))
-""",
-        ),
-        example(
-            "learning phase 0 for an export of trained weights",
-            """
-from keras import backend as K
-from keras.layers import BatchNormalization, Dense, Input
-from keras.models import Model
-
-K.set_learning_phase(0)
-inputs = Input((64,))
-model = Model(inputs, Dense(10)(BatchNormalization()(Dense(32)(inputs))))
-model.load_weights('weights.h5')
-print(model.predict(test_images))
-""",
-        ),
-        example(
-            "fine-tuning: the batch norm of a base model is called with training=False",
-            """
-from tensorflow import keras
-
-base = keras.applications.MobileNetV2(include_top=False, pooling='avg')
-inputs = keras.Input((96, 96, 3))
-outputs = keras.layers.Dense(10)(base(inputs, training=False))
-model = keras.Model(inputs, outputs)
-model.compile('adam', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-model.fit(images, labels)
-model.predict(test_images)
-""",
-        ),
-    ),
 )
 
 
@@ -440,3 +116,105 @@ def _learning_phase(program: Program, phase: LearningPhase) -> Iterator[Finding]
 def _layer(call: KerasCall) -> list[Related]:
     place = call.batch_norm
     return [Related(place, "a batch norm of the model")] if place is not None else []
+
+
+RULE.examples(
+    bad=(
+        example(
+            "custom loop without training=True",
+            """
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([
+    keras.layers.Dense(32), keras.layers.BatchNormalization(), keras.layers.Dense(10)])
+optimizer = keras.optimizers.Adam()
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+@tf.function
+def train_step(x, y):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(x))  # <- BN209
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+
+for x, y in dataset:
+    train_step(x, y)
+""",
+        ),
+        example(
+            "training=True in the test step",
+            nets="""
+from tensorflow import keras
+
+def make_net():
+    inputs = keras.Input((64,))
+    h = keras.layers.BatchNormalization()(keras.layers.Dense(32)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(10)(h))
+""",
+            train="""
+import tensorflow as tf
+from tensorflow import keras
+from nets import make_net
+
+model = make_net()
+optimizer = keras.optimizers.Adam()
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+accuracy = keras.metrics.SparseCategoricalAccuracy()
+
+def train_step(x, y):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(x, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+
+def test_step(x, y):
+    accuracy.update_state(y, model(x, training=True))  # <- BN209
+
+for x, y in train_data:
+    train_step(x, y)
+for x, y in test_data:
+    test_step(x, y)
+""",
+        ),
+    ),
+    good=(
+        example(
+            "custom loop that passes training in both steps",
+            """
+import tensorflow as tf
+from tensorflow import keras
+
+model = keras.Sequential([keras.layers.BatchNormalization(), keras.layers.Dense(10)])
+optimizer = keras.optimizers.Adam()
+loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+def step(x, y, training):
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(x, training=training))
+    if training:
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+    return loss
+
+for x, y in train_data:
+    step(x, y, True)
+for x, y in test_data:
+    step(x, y, False)
+""",
+        ),
+        example(
+            "fit, evaluate and predict",
+            """
+from tensorflow import keras
+
+model = keras.Sequential([
+    keras.layers.Dense(32), keras.layers.BatchNormalization(), keras.layers.Dense(10)])
+model.compile('adam', keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+model.fit(images, labels)
+model.evaluate(test_images, test_labels)
+print(model(test_images))
+""",
+        ),
+    ),
+)

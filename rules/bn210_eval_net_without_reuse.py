@@ -18,6 +18,26 @@ names (`BatchNorm_1`, `batch_normalization_1`) without an error.""",
     help="Build the second network with `reuse=True` in the same variable scope, or use one network "
     "and a placeholder.",
     found_by=("check", "inspect"),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for evaluation, copy, trained in separate_copies(program):
+        place, other = built_apart(copy, trained)
+        yield RULE.finding(
+            place,
+            "this evaluation network has batch-norm statistics of its own "
+            f"({copy.scope}), which nothing trains",
+            related=[
+                Related(other, f"the trained network is built here ({trained.scope})"),
+                Related(evaluation.location, "the second network is evaluated here"),
+            ],
+            confidence=Confidence.MEDIUM if copy.conditional else Confidence.HIGH,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "the network function called twice",
@@ -112,150 +132,5 @@ with tf.Session() as sess:
     print(sess.run(test_scores, {x: test_images}))
 """,
         ),
-        example(
-            "reuse_variables between the two",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm, scope='fc',
-                             normalizer_params={'is_training': is_training})
-    return slim.fully_connected(h, 10, activation_fn=None, scope='scores')
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-with tf.variable_scope('model') as scope:
-    loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-    scope.reuse_variables()
-    test_scores = net(x, False)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    sess.run(train_op, next_batch())
-    print(sess.run(test_scores, {x: test_images}))
-""",
-        ),
-        example(
-            "a template",
-            """
-import tensorflow.compat.v1 as tf
-
-def net(x, training):
-    h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
-    return tf.layers.dense(h, 10)
-
-shared = tf.make_template('net', net)
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, shared(x, True))
-test_scores = shared(x, False)
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, next_batch())
-    print(sess.run(test_scores, {x: test_images}))
-""",
-        ),
-        example(
-            "a target network whose variables are assigned",
-            """
-import tensorflow.compat.v1 as tf
-
-def net(x, training):
-    h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
-    return tf.layers.dense(h, 4)
-
-x = tf.placeholder(tf.float32, [None, 64])
-with tf.variable_scope('online'):
-    loss = tf.reduce_mean(net(x, True))
-with tf.variable_scope('target'):
-    target = net(x, False)
-pairs = zip(tf.global_variables('target'), tf.global_variables('online'))
-copy = [tf.assign(old, new) for old, new in pairs]
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, next_batch())
-    sess.run(copy)
-    print(sess.run(target, {x: test_images}))
-""",
-        ),
-        example(
-            "two towers that are both trained",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def tower(x, is_training):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                             normalizer_params={'is_training': is_training})
-    return slim.fully_connected(h, 10, activation_fn=None)
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 64])
-z = tf.placeholder(tf.float32, [None, 64])
-distance = tf.norm(tower(x, is_training) - tower(z, is_training))
-train_op = slim.learning.create_train_op(distance, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    sess.run(train_op, {x: images, z: sketches, is_training: True})
-    print(sess.run(distance, {x: test_images, z: test_sketches, is_training: False}))
-""",
-        ),
-        example(
-            "the evaluation graph restores the checkpoint",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                             normalizer_params={'is_training': is_training})
-    return slim.fully_connected(h, 10, activation_fn=None)
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    sess.run(train_op, next_batch())
-    tf.train.Saver().save(sess, 'model')
-with tf.Graph().as_default():
-    x = tf.placeholder(tf.float32, [None, 64])
-    scores = net(x, False)
-    with tf.Session() as sess:
-        tf.train.Saver().restore(sess, 'model')
-        print(sess.run(scores, {x: test_images}))
-""",
-        ),
-        example(
-            "PyTorch: the module is its own variables",
-            """
-from torch import nn
-
-def net():
-    return nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32))
-
-model = net()
-reference = net()
-reference.load_state_dict(model.state_dict())
-print(reference.eval()(images))
-""",
-        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for evaluation, copy, trained in separate_copies(program):
-        place, other = built_apart(copy, trained)
-        yield RULE.finding(
-            place,
-            "this evaluation network has batch-norm statistics of its own "
-            f"({copy.scope}), which nothing trains",
-            related=[
-                Related(other, f"the trained network is built here ({trained.scope})"),
-                Related(evaluation.location, "the second network is evaluated here"),
-            ],
-            confidence=Confidence.MEDIUM if copy.conditional else Confidence.HIGH,
-        )

@@ -17,6 +17,32 @@ out. A checkpoint written with that list holds the weights but not the statistic
 it fails to restore them, or runs with their initial 0 and 1.""",
     help="Use `tf.train.Saver()` without a variable list, or add the moving statistics to the list.",
     found_by=("check", "inspect"),
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for saver in program.savers:
+        dropped = saver.selection.kind in ("trainable", "filtered-moving")
+        if not dropped or not saver.batch_norms or not saver.saves or saver.other_full_saver:
+            continue
+        fix = None
+        if saver.var_list_keyword is not None:
+            edit = Edit("drop-keyword", saver.location, name=saver.var_list_keyword)
+            fix = Fix("Save every variable", (edit,))
+        yield RULE.finding(
+            saver.location,
+            f"this Saver leaves out the moving mean and variance of {count(saver.batch_norms)}",
+            related=[
+                Related(saver.selection.location, "the variables are chosen here"),
+                Related(saver.batch_norms[0].location, "the batch norm"),
+            ],
+            confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
+            fix=fix,
+        )
+
+
+RULE.examples(
     bad=(
         example(
             "trainable variables",
@@ -60,49 +86,8 @@ with tf.Session() as sess:
     saver.save(sess, '/tmp/model.ckpt')
 """,
         ),
-        example(
-            "the collection by its key",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-tvars = tf.get_collection(tf.GraphKeys.TRAINABLE_VARIABLES)
-saver = tf.train.Saver(var_list=tvars)  # <- BN301
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
     ),
     good=(
-        example(
-            "the statistics are put among the trainable variables (facenet's networks)",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm, normalizer_params={
-    'is_training': True, 'variables_collections': [tf.GraphKeys.TRAINABLE_VARIABLES]})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
-saver = tf.train.Saver(tf.trainable_variables(), max_to_keep=3)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
         example(
             "every variable",
             """
@@ -117,27 +102,6 @@ update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 with tf.control_dependencies(update_ops):
     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 saver = tf.train.Saver()
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
-        example(
-            "global variables",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-saver = tf.train.Saver(tf.global_variables())
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
@@ -170,88 +134,5 @@ with tf.Session() as sess:
     saver.save(sess, '/tmp/model.ckpt')
 """,
         ),
-        example(
-            "a second, full saver",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-export = tf.train.Saver(tf.trainable_variables())
-saver = tf.train.Saver()
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
-        example(
-            "no batch norm",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8)
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-saver = tf.train.Saver(tf.trainable_variables())
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/m')
-""",
-        ),
-        example(
-            "model variables",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-saver = tf.train.Saver(slim.get_model_variables())
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for saver in program.savers:
-        dropped = saver.selection.kind in ("trainable", "filtered-moving")
-        if not dropped or not saver.batch_norms or not saver.saves or saver.other_full_saver:
-            continue
-        fix = None
-        if saver.var_list_keyword is not None:
-            edit = Edit("drop-keyword", saver.location, name=saver.var_list_keyword)
-            fix = Fix("Save every variable", (edit,))
-        yield RULE.finding(
-            saver.location,
-            f"this Saver leaves out the moving mean and variance of {count(saver.batch_norms)}",
-            related=[
-                Related(saver.selection.location, "the variables are chosen here"),
-                Related(saver.batch_norms[0].location, "the batch norm"),
-            ],
-            confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
-            fix=fix,
-        )

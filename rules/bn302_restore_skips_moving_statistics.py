@@ -16,21 +16,33 @@ RULE = Rule(
 trainable: a restore of `tf.trainable_variables()` leaves them at their initial 0 and 1 (after an
 initializer ran) and the outputs are wrong although every weight is right.""",
     help="Restore every variable of the network, moving statistics included.",
+)
+
+
+@RULE.check
+def check(program: Program) -> Iterator[Finding]:
+    for saver in program.savers:
+        skipped = saver.selection.kind in ("trainable", "filtered-moving")
+        if not skipped or not saver.restores or saver.saves or saver.other_full_saver:
+            continue
+        # Statistics that the program learns itself need no restoring.
+        norms = [norm for norm in saver.batch_norms if norm.training.is_false]
+        if not norms or len(norms) < len(saver.batch_norms):
+            continue
+        yield RULE.finding(
+            saver.location,
+            f"this restore leaves the moving mean and variance of {count(norms)} at their "
+            "initial values",
+            related=[
+                Related(saver.restores[0], "restored here"),
+                Related(norms[0].location, "this batch norm uses its moving statistics"),
+            ],
+            confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
+        )
+
+
+RULE.examples(
     bad=(
-        example(
-            "trainable variables only",
-            """
-import tensorflow as tf
-x = tf.placeholder(tf.float32, [None, 4])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
-logits = tf.layers.dense(h, 3)
-saver = tf.train.Saver(tf.trainable_variables())  # <- BN302
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    saver.restore(sess, '/tmp/model.ckpt')
-    print(sess.run(logits))
-""",
-        ),
         example(
             "by keyword",
             """
@@ -66,19 +78,6 @@ with tf.Session() as sess:
     ),
     good=(
         example(
-            "every variable",
-            """
-import tensorflow as tf
-x = tf.placeholder(tf.float32, [None, 4])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
-logits = tf.layers.dense(h, 3)
-saver = tf.train.Saver()
-with tf.Session() as sess:
-    saver.restore(sess, '/tmp/model.ckpt')
-    print(sess.run(logits))
-""",
-        ),
-        example(
             "global variables",
             """
 import tensorflow as tf
@@ -88,42 +87,6 @@ logits = tf.layers.dense(h, 3)
 saver = tf.train.Saver(tf.global_variables())
 with tf.Session() as sess:
     saver.restore(sess, '/tmp/model.ckpt')
-    print(sess.run(logits))
-""",
-        ),
-        example(
-            "fine-tuning that learns the statistics",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-saver = tf.train.Saver(tf.trainable_variables())
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    saver.restore(sess, '/tmp/p.ckpt')
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "a second saver for the rest",
-            """
-import tensorflow as tf
-x = tf.placeholder(tf.float32, [None, 4])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
-logits = tf.layers.dense(h, 3)
-saver = tf.train.Saver(tf.trainable_variables())
-full = tf.train.Saver()
-with tf.Session() as sess:
-    saver.restore(sess, '/tmp/model.ckpt')
-    full.restore(sess, '/tmp/full.ckpt')
     print(sess.run(logits))
 """,
         ),
@@ -142,25 +105,3 @@ with tf.Session() as sess:
         ),
     ),
 )
-
-
-@RULE.check
-def check(program: Program) -> Iterator[Finding]:
-    for saver in program.savers:
-        skipped = saver.selection.kind in ("trainable", "filtered-moving")
-        if not skipped or not saver.restores or saver.saves or saver.other_full_saver:
-            continue
-        # Statistics that the program learns itself need no restoring.
-        norms = [norm for norm in saver.batch_norms if norm.training.is_false]
-        if not norms or len(norms) < len(saver.batch_norms):
-            continue
-        yield RULE.finding(
-            saver.location,
-            f"this restore leaves the moving mean and variance of {count(norms)} at their "
-            "initial values",
-            related=[
-                Related(saver.restores[0], "restored here"),
-                Related(norms[0].location, "this batch norm uses its moving statistics"),
-            ],
-            confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
-        )

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bnlint.cli.completion import complete_rule
 from bnlint.registry import all_rules
-from bnlint.rule import Example, Rule
+from bnlint.reporting.explanation import with_examples
 
 
 @click.command()
@@ -41,36 +41,9 @@ def rules(format_: str) -> None:
 @click.command()
 @click.argument("rule", shell_complete=complete_rule)
 def explain(rule: str) -> None:
-    """Explain RULE (a code such as BN101, or a name)."""
+    """Explain RULE (a code such as BN101, or a name) with a bad and a good example."""
     for known in all_rules().values():
         if rule.upper() == known.code or rule == known.name:
-            Console().print(Markdown(markdown(known)))
+            Console().print(Markdown(with_examples(known)))
             return
     raise click.UsageError(f"no rule {rule!r}: see `bnlint rules`")
-
-
-def markdown(rule: Rule) -> str:
-    """A rule's documentation, made from its rule file."""
-    parts = [explanation(rule)]
-    for title, examples in (("Bad", rule.bad), ("Good", rule.good)):
-        for example in examples:
-            parts.append(f"## {title}: {example.title}")
-            parts += _code(example)
-    return "\n\n".join(parts) + "\n"
-
-
-def explanation(rule: Rule) -> str:
-    """A rule's documentation without its examples, in Markdown."""
-    parts = [
-        f"# {rule.code} {rule.name}",
-        f"**{rule.severity.value}**: {rule.summary}",
-        "## Why",
-        rule.why.strip(),
-        "## How to repair it",
-        rule.help,
-    ]
-    return "\n\n".join(parts)
-
-
-def _code(example: Example) -> list[str]:
-    return [f"`{path}`\n\n```python\n{text}```" for path, text in example.files.items()]

@@ -17,7 +17,6 @@ from pygls.lsp.server import LanguageServer
 from pygls.workspace import TextDocument
 
 import bnlint
-from bnlint.cli.rules import explanation
 from bnlint.findings import Finding, lines_of
 from bnlint.lint.fixes import CannotFix, fix_text
 from bnlint.lint.run import LintRun
@@ -25,6 +24,7 @@ from bnlint.lsp.actions import fixed_texts, ignored_text, line_edits, text_edits
 from bnlint.lsp.convert import Places, diagnostic, error_diagnostic
 from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
 from bnlint.registry import all_rules, rule_set
+from bnlint.reporting.explanation import explanation
 
 DEBOUNCE = 0.3  # seconds without a keystroke before the project is linted again
 PATIENCE = 5.0  # seconds that a request waits for a run; on large projects runs take longer

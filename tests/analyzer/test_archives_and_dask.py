@@ -14,10 +14,12 @@ from bnlint.analyzer.analysis import analyze
 from bnlint.cli.main import cli
 from bnlint.execution.dask_executor import Dask
 from bnlint.execution.executor import Crashed
-from bnlint.registry import all_rules
 from bnlint.sources import archives
 from bnlint.sources.archives import read_archive
 from bnlint.sources.files import Source
+from bnlint.testing import read_cases
+
+CASES = Path(__file__).parents[2] / "fixtures" / "rules"
 
 NETS = """\
 import tensorflow as tf
@@ -99,9 +101,9 @@ def test_damaged_archives_are_errors(name: str, keep: float, tmp_path: Path) -> 
 
 def projects() -> list[Source]:
     return [
-        Source(f"{rule.code}/{number}/{path}", path.removesuffix(".py").replace("/", "."), text)
-        for rule in all_rules().values()
-        for number, case in enumerate(rule.bad)
+        Source(f"{folder.parent.name}/{name}/{path}", path.removesuffix(".py"), text)
+        for folder in sorted(CASES.glob("*/bad"))
+        for name, case in read_cases(folder).items()
         for path, text in case.files.items()
     ]
 

@@ -25,6 +25,8 @@ EXAMPLES = [
     for case in (*rule.bad, *rule.good)
     for text in case.files.values()
 ]
+CASES = Path(__file__).parents[2] / "fixtures" / "rules"
+EXAMPLES += [path.read_text("utf-8") for path in sorted(CASES.rglob("*.py"))]
 LIBRARY = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[::6]
 TRICKY = [
     "x = 'a' 'b' \"c\"\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 
 import pytest
 
@@ -12,14 +13,16 @@ from bnlint.lint.fixes import CannotFix, apply_edits, fix_text
 from bnlint.registry import all_rules
 from bnlint.rule import Example
 from bnlint.sources.files import Source
+from bnlint.testing import read_cases
 
 REPAIRED = ("BN101", "BN104", "BN203", "BN207", "BN209", "BN301")
 ODD = "import   tensorflow  # odd   spacing"
+CASES = Path(__file__).parents[2] / "fixtures" / "rules"
+BAD = {
+    code: [*all_rules()[code].bad, *read_cases(CASES / code / "bad").values()] for code in REPAIRED
+}
 EXAMPLES = [
-    pytest.param(case, rule.code, id=f"{rule.code}-{case.title}")
-    for rule in all_rules().values()
-    for case in rule.bad
-    if rule.code in REPAIRED
+    pytest.param(case, code, id=f"{code}-{case.title}") for code in BAD for case in BAD[code]
 ]
 
 
@@ -59,8 +62,7 @@ def test_repaired_examples_lint_clean(case: Example, code: str) -> None:
 
 @pytest.mark.parametrize("code", REPAIRED)
 def test_each_rule_repairs_at_least_one_of_its_examples(code: str) -> None:
-    cases = all_rules()[code].bad
-    assert any(f.fix for case in cases for f in findings_of(dict(case.files)) if f.code == code)
+    assert any(f.fix for case in BAD[code] for f in findings_of(dict(case.files)) if f.code == code)
 
 
 @pytest.mark.parametrize(("case", "code"), EXAMPLES)

@@ -1,4 +1,4 @@
-"""Every rule's examples, run through the analyzer, and the rules' metadata."""
+"""Every rule's examples and cases, run through the analyzer, and the rules' metadata."""
 
 from __future__ import annotations
 
@@ -11,29 +11,42 @@ import pytest
 import bnlint
 from bnlint.registry import all_rules
 from bnlint.rule import CODE, NAME, Example, Rule
-from bnlint.testing import findings_in
+from bnlint.testing import findings_in, read_cases
 
+CASES = Path(__file__).parents[2] / "fixtures" / "rules"
+SHARED = read_cases(CASES / "shared_good")
 RULES = all_rules()
 STATIC = [rule for rule in RULES.values() if rule.checker is not None]
 
 
-def cases(kind: str) -> list[object]:
+def cases(rule: Rule, kind: str) -> dict[str, Example]:
+    """A rule's examples and its cases in `fixtures/rules`, by name."""
+    examples: tuple[Example, ...] = getattr(rule, kind)
+    return {item.title: item for item in examples} | read_cases(CASES / rule.code / kind)
+
+
+def every_case(kind: str) -> list[object]:
     return [
-        pytest.param(case, id=f"{rule.code}-{case.title}")
+        pytest.param(case, id=f"{rule.code}-{name}")
         for rule in STATIC
-        for case in getattr(rule, kind)
+        for name, case in cases(rule, kind).items()
     ]
 
 
-@pytest.mark.parametrize("case", cases("bad"))
+@pytest.mark.parametrize("case", every_case("bad"))
 def test_bad_example_is_flagged_exactly_where_marked(case: Example) -> None:
     assert case.expected()
     assert findings_in(case) == case.expected()
 
 
-@pytest.mark.parametrize("case", cases("good"))
+@pytest.mark.parametrize("case", every_case("good"))
 def test_good_example_has_no_finding(case: Example) -> None:
     assert not case.expected()
+    assert findings_in(case) == set()
+
+
+@pytest.mark.parametrize("case", SHARED.values(), ids=SHARED)
+def test_no_rule_flags_the_shared_good_programs(case: Example) -> None:
     assert findings_in(case) == set()
 
 
@@ -48,11 +61,18 @@ def test_rule_is_documented(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", STATIC, ids=lambda rule: rule.code)
 def test_rule_has_examples(rule: Rule) -> None:
-    wanted = 6 if rule.code.startswith(("BN1", "BN2")) else 3
-    assert len(rule.bad) >= 2
-    assert len(rule.good) >= wanted
-    for case in rule.bad:
+    assert len(rule.bad) == len(rule.good) == 2, "more belong in fixtures/rules"
+    for case in cases(rule, "bad").values():
         assert any(code == rule.code for _, _, code in case.expected()), case.title
+
+
+def test_every_case_belongs_to_a_rule() -> None:
+    folders = {path.name: path for path in CASES.iterdir() if path.name != "shared_good"}
+    assert folders.keys() <= {rule.code for rule in STATIC}
+    assert {path.name for folder in folders.values() for path in folder.iterdir()} <= {
+        "bad",
+        "good",
+    }
 
 
 def test_codes_are_unique_and_files_are_named_after_them() -> None:
