@@ -200,6 +200,7 @@ class _Run:
             for part in (
                 file.path.encode("utf-8", "surrogateescape"),
                 file.name.encode("utf-8", "surrogateescape"),
+                "\0".join(file.place).encode("utf-8", "surrogateescape"),
                 self._digest(file),
             )
         ]
@@ -229,7 +230,7 @@ class _Run:
     def _member(self, file: File, parsed: dict[bytes, Parsed]) -> Member:
         from bnlint.analyzer.tasks import Member
 
-        return Member(file.path, file.name, file.is_package, parsed[self._digest(file)])
+        return Member(file.path, file.name, file.is_package, parsed[self._digest(file)], file.place)
 
     def _parsed(self, files: list[File]) -> dict[bytes, Parsed]:
         """The facts of files by content, from the cache or parsed now."""

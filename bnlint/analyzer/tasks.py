@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bnlint.analyzer.project.module_index import Place
 from bnlint.findings import FileError, Finding
 
 if TYPE_CHECKING:
@@ -41,12 +42,13 @@ class Parsed(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):
-    """A file of a component: its facts and what it is called."""
+    """A file of a component: its facts, what it is called and where it is."""
 
     path: str
     module: str
     is_package: bool
     parsed: Parsed
+    place: Place
 
 
 class Checked(msgspec.Struct, array_like=True, frozen=True):
@@ -133,6 +135,7 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     from bnlint.registry import all_rules
 
     facts: list[nodes.ModuleFacts] = []
+    places: list[Place] = []
     errors: list[FileError] = []
     for item in members:
         if item.parsed.facts:
@@ -140,11 +143,12 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
                 facts.append(
                     nodes.decode(item.parsed.facts, item.path, item.module, item.is_package)
                 )
+                places.append(item.place)
             except ValueError as error:  # somebody wrote into the cache
                 errors.append(FileError(item.path, f"internal error: {error}"))
     chosen = list(all_rules().values()) if rules is None else list(rules)
     with _collector_slowed():
-        findings = _run_rules(Project(facts), chosen, errors)
+        findings = _run_rules(Project(facts, places), chosen, errors)
     converted = {item.path for item in members if item.parsed.facts and item.parsed.error}
     kept = [_marked(item, converted) for item in _merged(findings)]
     return Checked(kept, list(dict.fromkeys(errors)))

@@ -13,6 +13,7 @@ import pytest
 
 from bnlint.analyzer.analysis import AnalysisResult, analyze
 from bnlint.analyzer.cache import Cache, digest
+from bnlint.analyzer.project.module_index import Place
 from bnlint.analyzer.syntax import nodes
 from bnlint.analyzer.syntax.parse import module_facts
 from bnlint.analyzer.tasks import Member, Parsed, check, parse
@@ -142,7 +143,7 @@ def test_a_hostile_cache_executes_nothing_and_harms_no_other_file(tmp_path: Path
     Cache(str(tmp_path / "link")).put({b"k": b"v"})
     assert other.read_bytes() == b"data"
     # Stored facts that are well-formed MessagePack, but not facts.
-    result = check([Member("x.py", "x", False, Parsed(b"\x93\x01\x02\x03"))])
+    result = check([Member("x.py", "x", False, Parsed(b"\x93\x01\x02\x03"), Place("/x.py"))])
     assert [error.path for error in result.errors] == ["x.py"] and not result.findings
 
 

@@ -265,10 +265,10 @@ class Interpreter:
             found = starred.env.slots.get(name)
             if isinstance(found, Value):
                 return found
-        submodule = self.project.by_name.get(f"{module.name}.{name}")
-        if submodule:
-            self.load(submodule[0])
-            return ModuleValue(submodule[0])
+        submodule = self.project.submodule(module, name)
+        if submodule is not None:
+            self.load(submodule)
+            return ModuleValue(submodule)
         return UNKNOWN
 
     # --- statements ------------------------------------------------------------------------
@@ -582,8 +582,6 @@ class Interpreter:
         root = name.split(".")[0]
         root_module = self.project.resolve(root, importer)
         value = ModuleValue(root_module) if root_module is not None else External(canonical(root))
-        if root_module is None and module is not None:
-            return  # a package without __init__.py: its dotted use is resolved by suffix below
         self.assign_slot(env.slots, root, value)
 
     def import_from(self, node: nodes.ImportFrom, env: Env) -> str:

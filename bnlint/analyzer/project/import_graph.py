@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bnlint.analyzer.project.module_index import NameIndex, posix
+from bnlint.analyzer.project.module_index import NameIndex, Place, folders_above, posix
 from bnlint.analyzer.project.prescan import Import, Scan
 
 
@@ -29,11 +30,12 @@ class SourceText(Protocol):
 
 @dataclass(eq=False)
 class File:
-    """A file of the project; `scan` is filled in before files are linked."""
+    """A file of the project; `scan` is filled in before files are linked, `place` then."""
 
     source: SourceText
     is_context: bool = False
     scan: Scan | None = None
+    place: Place = field(default=Place(""))
     neighbours: list[File] = field(default_factory=list)
 
     @property
@@ -55,12 +57,14 @@ def components(files: Sequence[File]) -> list[list[File]]:
     Every file has its `scan`. Groups come in the order of their first files; each in the order
     of `files`.
     """
+    projects = Projects()
+    for file in files:
+        file.place = projects.place(file.path)
     index = NameIndex(files)
     below = _Folders(files)
-    roots = _Roots()
     for file in files:
-        for name, target in _targets(file, index, below):
-            if target is not file and ("." in name or roots.of(file.path) == roots.of(target.path)):
+        for target in _targets(file, index, below):
+            if target is not file:
                 file.neighbours.append(target)
                 target.neighbours.append(file)
     order = {id(file): number for number, file in enumerate(files)}
@@ -82,8 +86,8 @@ def worth_following(scans: Iterable[Scan]) -> bool:
     )
 
 
-def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[tuple[str, File]]:
-    """(dotted name, file it means) of everything that a file may import."""
+def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[File]:
+    """Everything that a file may import."""
     scan = file.scan
     assert scan is not None
     for node in scan.imports:
@@ -94,15 +98,16 @@ def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[tu
                 else index.resolve(name, file)
             )
             if found is not None:
-                yield "." * node.level + name, found
+                yield found
     if scan.by_name is not None:
-        yield from (("", other) for other in below.folder(os.path.dirname(file.path)))
+        yield from below.folder(posixpath.dirname(file.place.file))
         for name in scan.by_name:
-            yield from ((name, other) for other in below.package(name))
+            yield from below.package(name)
+            yield from below.folder(index.namespace(name, file))
 
 
-class _Roots:
-    """The project that a file belongs to: the nearest folder that holds a project's files.
+class Projects:
+    """The projects of files: the nearest folder that holds a project's files.
 
     `import utils` in one of a company's repositories does not mean another one's utils.py.
     """
@@ -112,17 +117,22 @@ class _Roots:
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
 
-    def of(self, path: str) -> str:
-        """That folder; "" if there is none."""
-        folder = os.path.dirname(path)
-        root = self._known.get(folder)
-        if root is None:
+    def place(self, path: str) -> Place:
+        """Where the file at `path` is."""
+        file = os.path.abspath(path)
+        folder = os.path.dirname(file)
+        new: list[str] = []
+        while (project := self._known.get(folder)) is None:
+            new.append(folder)
             if any(os.path.exists(os.path.join(folder, mark)) for mark in self.MARKS):
-                root = folder
-            else:
-                root = self.of(folder) if os.path.dirname(folder) != folder else ""
-            self._known[folder] = root
-        return root
+                project = posix(folder)
+                break
+            if folder == os.path.dirname(folder):
+                project = ""
+                break
+            folder = os.path.dirname(folder)
+        self._known.update(dict.fromkeys(new, project))
+        return Place(posix(file), project)
 
 
 def _modules(node: Import) -> Iterator[str]:
@@ -148,12 +158,8 @@ class _Folders:
         """The files anywhere below a folder."""
         if not self.by_folder:
             for file in self.files:
-                above = os.path.dirname(file.path)
-                while True:
+                for above in folders_above(file.place.file):
                     self.by_folder.setdefault(above, []).append(file)
-                    if above == os.path.dirname(above):
-                        break
-                    above = os.path.dirname(above)
         return self.by_folder.get(folder, [])
 
     def package(self, name: str) -> list[File]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from bnlint.analyzer.interpreter.values import Env
-from bnlint.analyzer.project.module_index import NameIndex, posix
+from bnlint.analyzer.project.module_index import NameIndex, Place, posix
 from bnlint.analyzer.syntax import nodes
 
 
@@ -15,6 +16,7 @@ class Module:
     """One file of the project; `env` holds its globals, filled when it is first imported."""
 
     facts: nodes.ModuleFacts
+    place: Place
     env: Env = field(init=False)
     star_imports: list[Module] = field(default_factory=list)
 
@@ -35,16 +37,45 @@ class Module:
 
 
 class Project:
-    """All modules of a run; `resolve` and `resolve_relative` find them by dotted name."""
+    """All modules of a run; `resolve` and `resolve_relative` find them by dotted name.
 
-    def __init__(self, facts: Iterable[nodes.ModuleFacts]) -> None:
-        self.modules: list[Module] = [Module(item) for item in facts]
+    Args:
+      facts: of each file.
+      places: where each file is; by default where its path says, from the current folder.
+    """
+
+    def __init__(self, facts: Iterable[nodes.ModuleFacts], places: Iterable[Place] = ()) -> None:
+        known = list(facts)
+        where = list(places) or [Place(posix(os.path.abspath(item.path))) for item in known]
+        pairs = zip(known, where, strict=True)
+        self.modules: list[Module] = [Module(item, place) for item, place in pairs]
         # Command line flags: name -> {name of the module that defines it: its known values}.
         self.flags: dict[str, dict[str, tuple[object, ...]]] = {}
         self.index = NameIndex(self.modules)
-        self.by_name = self.index.by_name
-        self.resolve = self.index.resolve
-        self.resolve_relative = self.index.resolve_relative
+        self._namespaces: dict[str, Module] = {}
+
+    def resolve(self, name: str, importer: Module) -> Module | None:
+        """The module that `import name` means; a folder without `__init__.py` is an empty one."""
+        module = self.index.resolve(name, importer)
+        return module or self._namespace(self.index.namespace(name, importer))
+
+    def resolve_relative(self, level: int, name: str, importer: Module) -> Module | None:
+        """The module that `from ..name import` means."""
+        module = self.index.resolve_relative(level, name, importer)
+        return module or self._namespace(self.index.relative_namespace(level, name, importer))
+
+    def submodule(self, package: Module, name: str) -> Module | None:
+        """The module `name` of a package."""
+        return self.index.below(package, name) if package.is_package else None
+
+    def _namespace(self, folder: str) -> Module | None:
+        if not folder:
+            return None
+        if folder not in self._namespaces:
+            name, file = folder.rpartition("/")[2], f"{folder}/__init__.py"
+            facts = nodes.ModuleFacts(file, name, True, [], [0])
+            self._namespaces[folder] = Module(facts, Place(file))
+        return self._namespaces[folder]
 
     def defining(self, name: str, importer: Module) -> list[Module]:
         """Modules below the importer's folder with a function or class `name` at top level."""
