@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.findings import Finding, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import evaluated_in_training_mode
 from bnlint.rule import Rule, example
@@ -22,21 +22,12 @@ of one class, give nearly constant outputs.""",
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
-    for evaluation in evaluated_in_training_mode(program, explicit=True):
-        norm = next(
-            norm
-            for norm in evaluation.batch_norms
-            if norm.training.is_true and norm.training.explicit is True
-        )
-        place = norm.training.location or norm.location
+    for wrong in evaluated_in_training_mode(program, explicit=True):
         yield RULE.finding(
-            place,
+            wrong.location,
             "this network is evaluated in training mode: is_training is True",
-            related=[
-                Related(norm.location, "a batch norm in training mode"),
-                Related(evaluation.location, f"the network is evaluated here ({evaluation.kind})"),
-            ],
-            confidence=Confidence.MEDIUM if norm.conditional else Confidence.HIGH,
+            related=wrong.related(),
+            confidence=wrong.confidence,
         )
 
 

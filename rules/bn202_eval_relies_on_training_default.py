@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.findings import Finding, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import evaluated_in_training_mode
 from bnlint.rule import Rule, example
@@ -21,21 +21,12 @@ ignores what training collected.""",
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
-    for evaluation in evaluated_in_training_mode(program, explicit=False):
-        norm = next(
-            norm
-            for norm in evaluation.batch_norms
-            if norm.training.is_true and norm.training.explicit is False
-        )
-        place = norm.location
+    for wrong in evaluated_in_training_mode(program, explicit=False):
         yield RULE.finding(
-            place,
+            wrong.location,
             "this network is evaluated, and its batch norm runs in slim's default training mode",
-            related=[
-                Related(norm.location, "a batch norm in training mode"),
-                Related(evaluation.location, f"the network is evaluated here ({evaluation.kind})"),
-            ],
-            confidence=Confidence.MEDIUM if norm.conditional else Confidence.HIGH,
+            related=wrong.related(),
+            confidence=wrong.confidence,
         )
 
 

@@ -84,7 +84,7 @@ import tensorflow.compat.v1 as tf
 def model_fn(features, labels, mode):
     training = mode != tf.estimator.ModeKeys.TRAIN
     h = tf.layers.dense(features['x'], 32)
-    h = tf.layers.batch_normalization(h, training=training)  # <- BN204
+    h = tf.layers.batch_normalization(h, training=training)  # <- BN201, BN204
     scores = tf.layers.dense(h, 10)
     loss = tf.losses.sparse_softmax_cross_entropy(labels, scores)
     with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):

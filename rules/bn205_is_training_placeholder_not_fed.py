@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
-from bnlint.program.events import Flag, FlagKind, Program, SessionRun, in_evaluation
+from bnlint.program.events import Flag, FlagKind, Program, SessionRun
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -58,7 +58,7 @@ def _evaluated_with_true(program: Program, runs: list[SessionRun], flag: Flag) -
     for run in runs:
         if run.train_ops or run.updates or _value(run, flag) is not True:
             continue
-        if run.feeds_eval_data or run in restored or in_evaluation(run.frames):
+        if run.evaluates or run in restored:
             how = "is fed True" if flag.key in run.feeds else "has the default True"
             yield _finding(
                 run, flag, f"this evaluation runs in training mode: the placeholder {how}"

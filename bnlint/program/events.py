@@ -15,7 +15,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bnlint.findings import Location
+from bnlint.findings import Confidence, Location
 
 
 class Answer(enum.Enum):
@@ -300,6 +300,30 @@ class TrainOp:
         return self._runs.get(id(batch_norm), Answer.UNKNOWN)
 
 
+class ClueKind(enum.Enum):
+    """Where a program says that a run evaluates."""
+
+    FED_FALSE = "fed False"  # a training flag is fed False: inference is wanted, whoever reads it
+    DATA = "data"  # what is fed is named test, validation or eval data
+    FUNCTION = "function"  # it stands in a function named so
+    RESULT = "result"  # its result is given such a name
+    BRANCH = "branch"  # it stands under such a condition, or in a loop over such data
+    SAMPLING = "sampling"  # a function or result named after sampling, demos, visualization
+
+
+@dataclass(frozen=True)
+class Clue:
+    """One reason to believe that a session run wants inference mode.
+
+    Attributes:
+      kind: see ClueKind.
+      text: the telling name as the user wrote it: "val_images", "evaluate".
+    """
+
+    kind: ClueKind
+    text: str
+
+
 @dataclass(eq=False)
 class SessionRun:
     """One `sess.run(fetches, feed_dict)` (also `tensor.eval()`, `op.run()`).
@@ -312,7 +336,7 @@ class SessionRun:
         train op (fetched, grouped, or control dependencies of what is fetched).
       feeds: flag key -> fed value (True, False, or None for unknown).
       feeds_unknown: the feed_dict is not fully known.
-      feeds_eval_data: what it feeds is named test, validation or eval data.
+      clues: why it may be an evaluation, strongest first; empty when nothing says so.
       in_loop: inside a Python loop.
       frames, graph, conditional, time: see BatchNorm.
     """
@@ -324,12 +348,18 @@ class SessionRun:
     updates: list[BatchNorm]
     feeds: dict[str, bool | None]
     feeds_unknown: bool
-    feeds_eval_data: bool
+    clues: tuple[Clue, ...]
     in_loop: bool
     frames: tuple[Frame, ...]
     graph: int
     conditional: bool
     time: int
+
+    @property
+    def evaluates(self) -> bool:
+        """It trains nothing, and something says that it evaluates."""
+        strong = any(clue.kind is not ClueKind.SAMPLING for clue in self.clues)
+        return strong and not self.train_ops
 
     @property
     def networks(self) -> set[BatchNorm]:
@@ -344,20 +374,21 @@ class Evaluation:
     Attributes:
       kind: "estimator eval" or "estimator predict" (EstimatorSpec in that mode),
         "slim.evaluation" (evaluate_once, evaluation_loop...), "export" (SavedModel, freeze),
-        "restored session" (a program that restores a checkpoint, has no train op or gradients, and
-        runs outputs), "second net" (in a program that also trains: runs a net that no train op
-        trains and that shares variables with a trained one, or is fed eval data).
+        "restored session" (a program that restores a checkpoint, trains nothing, and runs
+        outputs), "second net" (in a program that also trains: runs a net that no train op
+        trains), "trained net" (runs the very net that is trained, and something says that
+        this run evaluates).
       batch_norms: of the network that is evaluated.
-      run: the session run, for the two last kinds.
-      batch_norms_unknown: the network is not fully known.
+      run: the session run, for the three last kinds.
+      confidence: that it is an evaluation, and wants inference mode.
     """
 
     location: Location
     kind: str
     batch_norms: list[BatchNorm]
     run: SessionRun | None
-    batch_norms_unknown: bool
     time: int
+    confidence: Confidence = Confidence.HIGH
 
 
 @dataclass(eq=False)
@@ -563,6 +594,9 @@ class Program:
     """Everything that happened from one entry point. See the classes above.
 
     Attributes:
+      exports: where a graph is exported or frozen: (place, graph, time) of each.
+      restored: graphs that a checkpoint is restored into.
+      differentiated: graphs in which gradients of variables are taken.
       loads: when variables come from a checkpoint, weights file or imported graph:
         (graph, time) of each.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
@@ -588,6 +622,9 @@ class Program:
     logs: list[LogOfTensor] = field(default_factory=list)
     training_lengths: list[TrainingLength] = field(default_factory=list)
     uses_estimator: bool = False
+    exports: list[tuple[Location, int, int]] = field(default_factory=list)
+    restored: set[int] = field(default_factory=set)
+    differentiated: set[int] = field(default_factory=set)
     loads: list[tuple[int, int]] = field(default_factory=list)
     stops_gradients: bool = False
     assigns_variables: bool = False

@@ -10,6 +10,7 @@ from bnlint.program.events import (
     Answer,
     ArgScope,
     BatchNorm,
+    ClueKind,
     CollectionRead,
     ControlBlock,
     Evaluation,
@@ -160,26 +161,78 @@ def count(norms: Iterable[BatchNorm]) -> str:
     return f"{number} batch norm{'s' if number != 1 else ''}"
 
 
-def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Evaluation]:
-    """Evaluations of a network that has a statically True training flag, one per network.
+@dataclass(frozen=True)
+class WrongMode:
+    """A batch norm that is in training mode for good, in a network that is evaluated.
+
+    Attributes:
+      norm: the first such batch norm of the network.
+      evaluation: the evaluation that shows it most clearly.
+      confidence: that the evaluation wants inference mode, and gets this batch norm.
+    """
+
+    norm: BatchNorm
+    evaluation: Evaluation
+    confidence: Confidence
+
+    @property
+    def location(self) -> Location:
+        """What has to change: the flag that says True, or the batch norm on its default."""
+        return self.norm.training.location or self.norm.location
+
+    def related(self) -> list[Related]:
+        """The batch norm, unless the finding points at it, and the evaluation."""
+        places = [Related(self.evaluation.location, _why_evaluation(self.evaluation))]
+        if self.norm.location != self.location:
+            places.insert(0, Related(self.norm.location, "a batch norm in training mode"))
+        return places
+
+
+def _why_evaluation(evaluation: Evaluation) -> str:
+    clues = evaluation.run.clues if evaluation.run is not None else ()
+    if not clues:
+        return f"the network is evaluated here ({evaluation.kind})"
+    return f"the network is evaluated here: {_WHY_CLUE[clues[0].kind].format(clues[0].text)}"
+
+
+_WHY_CLUE = {
+    ClueKind.FED_FALSE: "`{}` is fed False, and this batch norm does not read it",
+    ClueKind.DATA: "it is fed `{}`",
+    ClueKind.FUNCTION: "in `{}`",
+    ClueKind.RESULT: "the result is `{}`",
+    ClueKind.BRANCH: "under `{}`",
+    ClueKind.SAMPLING: "`{}`; deliberate for some methods, such as pix2pix",
+}
+
+
+def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[WrongMode]:
+    """Networks that are evaluated with a statically True training flag, one finding per flag.
 
     Args:
       explicit: True for flags that somebody passed, False for slim's default.
     """
-    seen: set[BatchNorm] = set()
+    found: dict[Location, WrongMode] = {}
     for evaluation in program.evaluations:
-        norms = [
-            norm
-            for norm in evaluation.batch_norms
-            if norm.training.is_true
-            and norm.training.explicit is explicit
-            and ignored_training_parameter(norm) is None
-            and missed_by_scope(program, norm) is None
-        ]
-        # Networks that always normalise by the batch (generators, by design) are also trained so.
-        if norms and norms[0] not in seen and not any(program.trained(norm) for norm in norms):
-            seen.update(norms)
-            yield evaluation
+        for norm in evaluation.batch_norms:
+            if not norm.training.is_true or norm.training.explicit is not explicit:
+                continue
+            if ignored_training_parameter(norm) or missed_by_scope(program, norm):
+                continue
+            confidence = evaluation.confidence
+            if norm.conditional:
+                confidence = min(confidence, Confidence.MEDIUM)
+            place = _flag_place(norm)
+            if place not in found or found[place].confidence < confidence:
+                first = found[place].norm if place in found else norm
+                found[place] = WrongMode(first, evaluation, confidence)
+    yield from found.values()
+
+
+def _flag_place(norm: BatchNorm) -> Location:
+    """Where one change mends the mode: the flag's place, or the function on the default."""
+    if norm.training.location is not None:
+        return norm.training.location
+    return norm.frames[-1].location if norm.frames else Location(norm.location.path)
 
 
 def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from bnlint.analyzer.apis.clues import data_clues, function_clues, result_clues
 from bnlint.analyzer.apis.graph_state import UPDATE_OPS, Scope, constant, list_of
 from bnlint.analyzer.apis.library import (
     CONTEXTS,
@@ -14,7 +15,6 @@ from bnlint.analyzer.apis.library import (
     _nothing,
     handles,
     handles_method,
-    names_eval_data,
     scope_name,
     text_of,
 )
@@ -32,7 +32,6 @@ from bnlint.analyzer.interpreter.values import (
     Object,
     Symbol,
     Value,
-    leaves,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -177,14 +176,14 @@ OBJECT_CALLS["template"] = _call_template
 
 @handles("tensorflow.placeholder", "keras.backend.placeholder")
 def placeholder(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    key = f"placeholder{tf.interpreter.tick()}"
+    key = tf.recorder.placeholder(constant(args.get(2, "name"), str), node)
     flag = Flag(FlagKind.PLACEHOLDER, True, tf.recorder.here(node), key)
     return TENSOR.but(key=key, flag=flag, made=flag.location)
 
 
 @handles("tensorflow.placeholder_with_default")
 def placeholder_with_default(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    key = f"placeholder{tf.interpreter.tick()}"
+    key = tf.recorder.placeholder(constant(args.get(2, "name"), str), node)
     default = args.get(0, "input")
     known = constant(default, bool)
     if known is None and isinstance(default, Symbol) and default.flag is not None:
@@ -485,7 +484,7 @@ def minimize(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> V
     loss = args.get(0, "loss")
     if loss is None or isinstance(loss, Const | Instance) or isinstance(receiver, Instance):
         return None
-    tf.recorder.gradients.add(tf.recorder.graph)
+    tf.program.differentiated.add(tf.recorder.graph)
     symbol = symbol_of(loss)
     if isinstance(loss, Function) or (_is_keras_optimizer(receiver) and tf.recorder.tapes):
         return TENSOR
@@ -509,7 +508,7 @@ def _is_optimizer(receiver: Value, node: nodes.Call) -> bool:
 def compute_gradients(
     tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call
 ) -> Value | None:
-    tf.recorder.gradients.add(tf.recorder.graph)
+    tf.program.differentiated.add(tf.recorder.graph)
     loss = args.get(0, "loss")
     variables_ = args.get(None, "var_list")
     scope = _var_list_scope(variables_)
@@ -523,14 +522,22 @@ def compute_gradients(
 
 @handles("tensorflow.gradients")
 def gradients(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    tf.recorder.gradients.add(tf.recorder.graph)
     sources = args.get(1, "xs")
+    if not _is_input(sources):
+        tf.program.differentiated.add(tf.recorder.graph)
     scope = _var_list_scope(sources)
     symbol = tf.op(_differentiated(args.get(0, "ys")))
     tags = {f"scope:{scope}"} if scope else set()
     if "variables:trainable_variables" not in symbol_of(sources).tags or scope:
         tags.add("trains some")
     return symbol.but(tags=symbol.tags | tags)
+
+
+def _is_input(value: Value | None) -> bool:
+    """A placeholder: its gradient explains or attacks a prediction, it does not train."""
+    kinds = (FlagKind.PLACEHOLDER, FlagKind.PLACEHOLDER_WITH_DEFAULT)
+    inputs = [item.flag for item in list_of(value) if isinstance(item, Symbol)]
+    return bool(inputs) and all(flag is not None and flag.kind in kinds for flag in inputs)
 
 
 def _models(gradient: Symbol) -> set[int]:
@@ -543,7 +550,7 @@ def apply_gradients(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Cal
     if isinstance(receiver, Instance):
         return None
     gradient = symbol_of(args.get(0, "grads_and_vars"))
-    tf.recorder.gradients.add(tf.recorder.graph)
+    tf.program.differentiated.add(tf.recorder.graph)
     if gradient.tape is not None:
         gradient.tape.slots["trained"] |= _models(gradient)
         return TENSOR
@@ -572,7 +579,7 @@ def _attached(tf: TensorFlow, value: Value | None, node: nodes.Call) -> tuple[st
 
 @handles("slim.learning.create_train_op", "slim.training.create_train_op")
 def create_train_op(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    tf.recorder.gradients.add(tf.recorder.graph)
+    tf.program.differentiated.add(tf.recorder.graph)
     # tf.contrib.training and slim.learning agree on the first three parameters.
     given = args.get(3, "update_ops")
     how, updates = _attached(tf, given, node)
@@ -588,7 +595,7 @@ def create_train_op(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 
 @handles("slim.optimize_loss")
 def optimize_loss(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    tf.recorder.gradients.add(tf.recorder.graph)
+    tf.program.differentiated.add(tf.recorder.graph)
     how, updates = _attached(tf, args.get(8, "update_ops"), node)
     if args.rest is not None:
         how, updates = "unknown", updates.but(maybe=True)
@@ -661,20 +668,12 @@ def _record_run(
     node: nodes.Call,
     others_may_feed: bool = False,
 ) -> None:
-    tf.recorder.session_run(
-        node, fetches, feeds,
-        others_may_feed=others_may_feed, eval_data=_is_eval_data(feeds, node),
-    )  # fmt: skip
-
-
-def _is_eval_data(feeds: Value | None, node: nodes.Call) -> bool:
-    """What a run is fed is named test, validation or eval data."""
-    symbols = leaves((feeds,))
-    if any("eval data" in symbol.tags for symbol in symbols):
-        return True
-    fed = [argument.value for argument in node.args[-1:]]
-    names = [name for value in fed for name in nodes.names_in(value)]
-    return any(names_eval_data(text) for text in (*(symbol.key for symbol in symbols), *names))
+    clues = [
+        *data_clues(feeds, node),
+        *function_clues(tf.interpreter.frames, tf.script),
+        *result_clues(tf.interpreter.statement, node),
+    ]
+    tf.recorder.session_run(node, fetches, feeds, others_may_feed=others_may_feed, clues=clues)
 
 
 @handles("slim.learning.train", "slim.training.train")
@@ -703,7 +702,7 @@ def learning_train(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 def evaluate(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     norms = [norm for norm in tf.program.batch_norms if norm.graph == tf.recorder.graph]
     if norms and not tf.program.train_ops:
-        tf.recorder._evaluation(tf.recorder.here(node), "slim.evaluation", norms, None)
+        tf.recorder.evaluation(tf.recorder.here(node), "slim.evaluation", norms)
     return UNKNOWN
 
 
@@ -713,7 +712,7 @@ def evaluate(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 )  # fmt: skip
 def export(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     place = (tf.recorder.here(node), tf.recorder.graph, tf.interpreter.tick())
-    tf.recorder.exports.append(place)
+    tf.program.exports.append(place)
     return UNKNOWN
 
 
@@ -738,7 +737,7 @@ def estimator_spec(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
         norms = sorted(outputs.batch_norms, key=lambda norm: norm.time)
         kind = "estimator eval" if mode == "eval" else "estimator predict"
         if norms:
-            tf.recorder._evaluation(tf.recorder.here(node), kind, norms, None)
+            tf.recorder.evaluation(tf.recorder.here(node), kind, norms)
     return Object("estimator spec", symbol=symbol_of(*args.values()))
 
 
@@ -859,7 +858,7 @@ OBJECT_METHODS["saver", "restore"] = _saver_restore
 
 
 def _restored(tf: TensorFlow, graph: int) -> None:
-    tf.recorder.restored.add(graph)
+    tf.program.restored.add(graph)
     tf.recorder.loaded(graph)
 
 

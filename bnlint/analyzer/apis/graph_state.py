@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bnlint.analyzer.apis.clues import names_training_flag
+from bnlint.analyzer.interpreter.interpreter import symbol_key
 from bnlint.analyzer.interpreter.values import (
     Const,
     DictValue,
@@ -18,9 +20,12 @@ from bnlint.analyzer.interpreter.values import (
 )
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
+from bnlint.program.evaluations import find_evaluations
 from bnlint.program.events import (
     Answer,
     BatchNorm,
+    Clue,
+    ClueKind,
     CollectionRead,
     ControlBlock,
     Evaluation,
@@ -81,9 +86,9 @@ class Recorder:
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
     keras_parts: dict[int, set[int]] = field(default_factory=dict)
-    restored: set[int] = field(default_factory=set)  # graphs that a checkpoint is restored into
-    exports: list[tuple[Location, int, int]] = field(default_factory=list)
-    gradients: set[int] = field(default_factory=set)  # graphs in which gradients are taken
+    # A placeholder's key -> the names it goes by; (graph, tensor name) -> its key.
+    flag_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tensors: dict[tuple[int, str], str] = field(default_factory=dict)
 
     # --- helpers ---------------------------------------------------------------------------
 
@@ -333,11 +338,11 @@ class Recorder:
         feeds: Value | None,
         *,
         others_may_feed: bool = False,
-        eval_data: bool = False,
+        clues: Iterable[Clue] = (),
     ) -> SessionRun:
         """Records a Session.run of `fetches` with `feeds`."""
         symbol = symbol_of(fetches)
-        fed, unknown = _feeds(feeds)
+        fed, unknown = self._feeds(feeds)
         # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
         cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
         event = SessionRun(
@@ -345,7 +350,7 @@ class Recorder:
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
             batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
             updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
-            feeds_eval_data=eval_data,
+            clues=tuple(dict.fromkeys((*self._fed_false(fed), *clues))),
             in_loop=self.interpreter.loop_depth > 0, frames=tuple(self.interpreter.frames),
             graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
         )  # fmt: skip
@@ -356,6 +361,48 @@ class Recorder:
         if event.train_ops and steps:
             self.program.training_lengths.append(TrainingLength(steps, event.location, event.time))
         return event
+
+    def placeholder(self, name: str | None, node: nodes.Node) -> str:
+        """The key of a new placeholder, by which feeds and flags know it."""
+        key = f"placeholder{self.interpreter.tick()}"
+        path = self.scopes[-1].path
+        if name and path is not None:
+            self.tensors[self.graph, f"{path}/{name}:0" if path else f"{name}:0"] = key
+        statement = self.interpreter.statement
+        targets = statement.targets if isinstance(statement, nodes.Assign) else []
+        names = [name] if name else []
+        if len(targets) == 1 and isinstance(targets[0], nodes.Name | nodes.Attribute):
+            names += list(nodes.names_in(targets[0]))[:1]
+        self.flag_names[key] = tuple(names)
+        return key
+
+    def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], bool]:
+        """(flag key -> fed bool or None, whether more may be fed)."""
+        if value is None or (isinstance(value, Const) and value.value is None):
+            return {}, False
+        if not isinstance(value, DictValue):
+            return {}, True
+        fed: dict[str, bool | None] = {}
+        unknown = value.rest is not None
+        for name, item in value.items.items():
+            key = symbol_key(name)
+            if not key and isinstance(name, str):  # fed by its name, "is_training:0"
+                key = self.tensors.get((self.graph, name), "")
+                unknown |= not key
+            if key:
+                fed[key] = _fed_value(item)
+        return fed, unknown
+
+    def _fed_false(self, fed: dict[str, bool | None]) -> Iterator[Clue]:
+        for key, value in fed.items():
+            if value is False:
+                names = [name for name in self.flag_names.get(key, ()) if names_training_flag(name)]
+                yield from (Clue(ClueKind.FED_FALSE, name) for name in names[:1])
+
+    def evaluation(self, location: Location, kind: str, norms: list[BatchNorm]) -> None:
+        """A library evaluates a network by itself."""
+        time = self.interpreter.tick()
+        self.program.evaluations.append(Evaluation(location, kind, norms, None, time))
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -370,7 +417,7 @@ class Recorder:
             self._finish_read(read)
         self._finish_keras()
         self._finish_rebindings()
-        self._find_evaluations()
+        find_evaluations(self.program)
         self._finish_savers()
         return self.program
 
@@ -470,41 +517,6 @@ class Recorder:
             if any(old.training.key == norm.training.key for old in rebinding.batch_norms):
                 rebinding.rebuilt = True
 
-    def _find_evaluations(self) -> None:
-        for location, graph, time in self.exports:
-            norms = [
-                norm for norm in self.program.batch_norms
-                if norm.graph == graph and norm.time < time and not self._trained(norm)
-            ]  # fmt: skip
-            if norms and not any(op.graph == graph for op in self.program.train_ops):
-                self._evaluation(location, "export", norms, None)
-        for run in self.program.runs:
-            self._evaluation_of_run(run)
-
-    def _trained(self, norm: BatchNorm) -> bool:
-        return any(norm in op.batch_norms for op in self.program.train_ops)
-
-    def _evaluation_of_run(self, run: SessionRun) -> None:
-        if run.train_ops or not run.batch_norms:
-            return
-        ops = [op for op in self.program.train_ops if op.graph == run.graph]
-        if not ops:
-            if run.graph in self.restored and run.graph not in self.gradients:
-                self._evaluation(run.location, "restored session", run.batch_norms, run)
-            return
-        untrained = [norm for norm in run.batch_norms if not self._trained(norm)]
-        if untrained and not any(op.loss_unknown for op in ops):
-            self._evaluation(run.location, "second net", untrained, run)
-
-    def _evaluation(
-        self, location: Location, kind: str, norms: list[BatchNorm], run: SessionRun | None
-    ) -> None:
-        symbol = self.run_symbols.get(id(run))
-        unknown = symbol.maybe if symbol is not None else False
-        self.program.evaluations.append(
-            Evaluation(location, kind, norms, run, unknown, self.interpreter.tick())
-        )
-
     def _finish_savers(self) -> None:
         for saver in self.program.savers:
             saver.other_full_saver = any(
@@ -521,18 +533,13 @@ def _root(norm: BatchNorm) -> BatchNorm:
     return norm
 
 
-def _feeds(value: Value | None) -> tuple[dict[str, bool | None], bool]:
-    """(flag key -> fed bool or None, whether more may be fed)."""
-    if value is None or (isinstance(value, Const) and value.value is None):
-        return {}, False
-    if isinstance(value, DictValue):
-        fed: dict[str, bool | None] = {}
-        for key, item in value.items.items():
-            if isinstance(key, str) and key.startswith("\0"):
-                known = isinstance(item, Const) and isinstance(item.value, bool | int)
-                fed[key[1:]] = bool(item.value) if known and isinstance(item, Const) else None
-        return fed, value.rest is not None
-    return {}, True
+def _fed_value(item: Value) -> bool | None:
+    """What numpy makes of a fed value; a tf.Variable is an object, and so True (TF 1.15.5)."""
+    if isinstance(item, Const) and isinstance(item.value, bool | int):
+        return bool(item.value)
+    if isinstance(item, Symbol) and item.key.startswith("variable") and item.flag is not None:
+        return True
+    return None
 
 
 def list_of(value: Value | None) -> list[Value]:

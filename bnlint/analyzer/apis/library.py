@@ -6,10 +6,11 @@ op: its result depends on everything it was given.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from bnlint.analyzer.apis.clues import names_eval_data
 from bnlint.analyzer.apis.graph_state import Recorder, constant
 from bnlint.analyzer.interpreter.values import (
     NONE,
@@ -59,8 +60,6 @@ _PURE = frozenset(
     "collections itertools functools operator string copy pickle cv2 PIL matplotlib pandas "
     "sklearn tqdm six argparse absl types typing warnings".split()
 )
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_EVAL_WORDS = frozenset(["test", "testing", "val", "valid", "validation", "eval", "evaluation"])
 _FRAMEWORKS = frozenset(["tensorflow", "slim", "keras", "moving_averages"])
 
 
@@ -97,6 +96,11 @@ class TensorFlow:
         self.scope_events: list[tuple[ArgScope, ...]] = [()]
         self.model_fns: list[tuple[Value, Value]] = []
         self.called = False
+
+    @property
+    def script(self) -> str:
+        """The name of the file that the program begins in: "train", "eval_inception"."""
+        return PurePath(self.program.entry.location.path).stem
 
     def was_called(self) -> bool:
         """See interpreter.Library."""
@@ -241,7 +245,9 @@ class TensorFlow:
     def named(self, name: str, value: Value) -> Value:
         data = isinstance(value, Symbol) and value.maybe and not value.batch_norms
         if data and isinstance(value, Symbol) and names_eval_data(name):
-            return value.but(tags=value.tags | {"eval data"})
+            return value.but(tags=value.tags | {f"eval data:{name}"})
+        if isinstance(value, Symbol) and value.key in self.recorder.flag_names:
+            self.recorder.flag_names[value.key] += (name,)
         return value
 
     def attribute_set(self, name: str, value: Value) -> None:
@@ -349,11 +355,6 @@ def scope_name(value: Value | None) -> tuple[str | None, bool]:
         return None, False
     name = constant(value, str)
     return (name, False) if name is not None else (None, True)
-
-
-def names_eval_data(name: str) -> bool:
-    """A name such as `test_images`, `x_val` or `data.validation.labels`."""
-    return not _EVAL_WORDS.isdisjoint(word.lower() for word in _WORD.findall(name))
 
 
 def _nothing() -> None:
