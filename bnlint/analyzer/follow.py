@@ -1,4 +1,4 @@
-"""Runs the interpreter from every entry point, and the rules over what it saw."""
+"""Follows the program of every entry point of a project."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 from bnlint.analyzer.apis import graph, keras, layers, python, settings
 from bnlint.analyzer.apis.library import TensorFlow
-from bnlint.analyzer.interpreter.interpreter import Args, BudgetExceeded, Interpreter, Journal
+from bnlint.analyzer.interpreter.budget import BudgetExceeded
+from bnlint.analyzer.interpreter.calls import call_function, default_value
+from bnlint.analyzer.interpreter.imports import load, run_body
+from bnlint.analyzer.interpreter.interpreter import Interpreter, World
+from bnlint.analyzer.interpreter.language import LANGUAGE
+from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
     CALLED,
     UNKNOWN,
@@ -29,8 +34,8 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import FileError
 from bnlint.program.events import EntryPoint, Program
 
-# Imported for the handlers they register.
-HANDLERS = (graph, keras, python, settings, layers)
+# Imported for what they register.
+HANDLERS = (*LANGUAGE, graph, keras, python, settings, layers)
 MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
 MODES = {"train": "train", "eval": "eval", "infer": "predict"}
 
@@ -41,14 +46,15 @@ def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
     An entry point that the interpreter fails on is left out and named in `errors`.
     """
     call_graph = entry_points.CallGraph(project)
-    _load_all(project, call_graph.modules)
+    world = World(project)
+    _load_all(world, call_graph.modules)
     called = Called()
     for root in call_graph.roots():
         # What a script called (tf.app.run) had arguments that are known there.
         if id(root.function) not in called.by_scripts or entry_points.is_model_fn(root.function):
-            yield from _guarded(project, root, called, errors)
+            yield from _guarded(world, root, called, errors)
     for root in call_graph.uncalled(called.at_all):
-        yield from _guarded(project, root, called, errors)
+        yield from _guarded(world, root, called, errors)
 
 
 @dataclass
@@ -60,50 +66,49 @@ class Called:
 
 
 def _guarded(
-    project: Project, root: entry_points.Root, called: Called, errors: list[FileError]
+    world: World, root: entry_points.Root, called: Called, errors: list[FileError]
 ) -> Iterator[Program]:
     try:
-        yield from _follow(project, root, called)
+        yield from _follow(world, root, called)
     except Exception as error:  # a bug met by one program must not end the run
         path = root.module.facts.path
         name = root.function.qualname if root.function is not None else "the script"
         errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
 
 
-def _load_all(project: Project, modules: list[Module]) -> None:
+def _load_all(world: World, modules: list[Module]) -> None:
     """Fills every module's globals once; what import-time code builds is not a program."""
     entry = EntryPoint(
         "", "import", "", nodes.ModuleFacts("", "", False, [], [0]).location(nodes.Node(0, 0))
     )
-    interpreter = _interpreter(project, Program(entry))
+    interpreter = _interpreter(world, Program(entry))
     for module in modules:
         with contextlib.suppress(RecursionError):
-            interpreter.load(module)
+            load(interpreter, module)
 
 
-def _interpreter(project: Project, program: Program) -> Interpreter:
-    return Interpreter(project, lambda interpreter: TensorFlow(interpreter, program))
+def _interpreter(world: World, program: Program) -> Interpreter:
+    return Interpreter(world, lambda interpreter: TensorFlow(interpreter, program))
 
 
-def _follow(project: Project, root: entry_points.Root, called: Called) -> Iterator[Program]:
+def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[Program]:
     if root.function is None:
-        yield from _follow_script(project, root.module, called)
+        yield from _follow_script(world, root.module, called)
     elif entry_points.is_model_fn(root.function) and not root.owner:
         for mode in MODES:
-            yield from _follow_function(project, root, mode, called)
+            yield from _follow_function(world, root, mode, called)
     else:
-        yield from _follow_function(project, root, "", called)
+        yield from _follow_function(world, root, "", called)
 
 
-def _run(project: Project, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
+def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
     """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
     program = Program(entry)
-    interpreter = _interpreter(project, program)
+    interpreter = _interpreter(world, program)
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)
     interpreter.module = module
-    journal = Journal()
-    interpreter.journals.append(journal)
+    journal = interpreter.journals.open()
     model_fns: list[tuple[Value, Value]] = []
     try:
         result = action(interpreter)
@@ -117,11 +122,11 @@ def _run(project: Project, entry: EntryPoint, module: Module, action: object) ->
         yield library.recorder.finish()
         if entry.mode == "":
             for function, params in model_fns:
-                yield from _follow_model_fn(project, module, function, params)
+                yield from _follow_model_fn(world, module, function, params)
         journal.undo()
 
 
-def _follow_script(project: Project, module: Module, called: Called) -> Iterator[Program]:
+def _follow_script(world: World, module: Module, called: Called) -> Iterator[Program]:
     start = nodes.Node(0, 0)
     entry = EntryPoint(module.facts.path, "script", "", module.facts.location(start))
     env = Env(module, None, module.name)
@@ -130,16 +135,16 @@ def _follow_script(project: Project, module: Module, called: Called) -> Iterator
     def action(interpreter: Interpreter) -> None:
         interpreter.script_env = env
         try:
-            interpreter.run_body(module, env)
+            run_body(interpreter, module, env)
         finally:
             called.at_all.update(interpreter.called)
             called.by_scripts.update(interpreter.called)
 
-    yield from _run(project, entry, module, action)
+    yield from _run(world, entry, module, action)
 
 
 def _follow_function(
-    project: Project, root: entry_points.Root, mode: str, called: Called
+    world: World, root: entry_points.Root, mode: str, called: Called
 ) -> Iterator[Program]:
     definition = root.function
     assert definition is not None
@@ -154,18 +159,18 @@ def _follow_function(
             if function is None:
                 return None
             args = _unknown_arguments(interpreter, function, mode)
-            return interpreter.call_function(function, args, nodes.Node(0, 0))
+            return call_function(interpreter, function, args, nodes.Node(0, 0))
         finally:
             called.at_all.update(interpreter.called)
 
-    yield from _run(project, entry, root.module, action)
+    yield from _run(world, entry, root.module, action)
 
 
 def _root_function(interpreter: Interpreter, root: entry_points.Root) -> Function | None:
     """The root as a value; a method is bound to a new instance made from unknown arguments."""
     definition = root.function
     assert definition is not None
-    env = root.module.env
+    env = interpreter.world.globals(root.module)
     if not root.owner:
         value = env.slots.get(definition.name)
         if isinstance(value, Function) and value.definition is definition:
@@ -183,15 +188,15 @@ def _root_function(interpreter: Interpreter, root: entry_points.Root) -> Functio
         if isinstance(init, Function):
             _call_with_unknowns(interpreter, init, instance)
             break
-    bound = Function(function.definition, function.env, instance, function.owner)
+    bound = function.bound_to(instance)
     _prepare(interpreter, bound, instance, {id(function.definition)})
     return bound
 
 
 def _call_with_unknowns(interpreter: Interpreter, method: Function, instance: Instance) -> None:
-    bound = Function(method.definition, method.env, instance, method.owner)
+    bound = method.bound_to(instance)
     args = _unknown_arguments(interpreter, bound, "")
-    interpreter.call_function(bound, args, nodes.Node(0, 0))
+    call_function(interpreter, bound, args, nodes.Node(0, 0))
 
 
 def _prepare(
@@ -218,20 +223,20 @@ def _unknown_arguments(interpreter: Interpreter, function: Function, mode: str) 
     for param in params:
         if param.kind in ("*", "**"):
             continue
-        value: Value = UNKNOWN.but(
-            key=f"{function.definition.qualname}.{param.name}", opaque=param.name != "labels"
+        value: Value = UNKNOWN.replace(
+            key=f"{function.definition.qualname}.{param.name}", unknown=param.name != "labels"
         )
         if param.name == "mode" and mode:
             value = Const(mode)
         elif isinstance(param.default, nodes.Name | nodes.Attribute):
-            default = interpreter.default(param, function)  # net_fn=resnet
+            default = default_value(interpreter, param, function)  # net_fn=resnet
             value = default if isinstance(default, (*CALLED, External)) else value
         args.keywords[param.name] = value
     return args
 
 
 def _follow_model_fn(
-    project: Project, module: Module, function: Value, params: Value
+    world: World, module: Module, function: Value, params: Value
 ) -> Iterator[Program]:
     """A model_fn that a program handed to an Estimator, in each mode."""
     target = function.func if isinstance(function, Partial) else function
@@ -250,10 +255,10 @@ def _follow_model_fn(
                     keywords[parameter] = Const(mode)
                 elif parameter == "params":
                     known = isinstance(params, DictValue)
-                    keywords[parameter] = params if known else UNKNOWN.but(key="params")
+                    keywords[parameter] = params if known else UNKNOWN.replace(key="params")
                 elif parameter in ("features", "labels"):
                     keywords[parameter] = Symbol(key=parameter)
             node = nodes.Call(0, 0, nodes.Name(0, 0, ""), [])
             return interpreter.call(function, Args([], keywords), node)
 
-        yield from _run(project, entry, target.module, action)
+        yield from _run(world, entry, target.module, action)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bnlint.analyzer.apis.clues import data_clues, function_clues, result_clues
 from bnlint.analyzer.apis.graph_state import UPDATE_OPS, Scope, constant, list_of
@@ -18,6 +17,8 @@ from bnlint.analyzer.apis.library import (
     scope_name,
     text_of,
 )
+from bnlint.analyzer.interpreter.flags import flag_of
+from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
     NONE,
     TENSOR,
@@ -45,15 +46,10 @@ from bnlint.program.events import (
     VariableSelection,
 )
 
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Args
-
 Leave = Callable[[], None]
 
 
 def _args(*positional: Value, **keywords: Value) -> Args:
-    from bnlint.analyzer.interpreter.interpreter import Args
-
     return Args(list(positional), dict(keywords))
 
 
@@ -178,7 +174,7 @@ OBJECT_CALLS["template"] = _call_template
 def placeholder(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     key = tf.recorder.placeholder(constant(args.get(2, "name"), str), node)
     flag = Flag(FlagKind.PLACEHOLDER, True, tf.recorder.here(node), key)
-    return TENSOR.but(key=key, flag=flag, made=flag.location)
+    return TENSOR.replace(key=key, flag=flag, made=flag.location)
 
 
 @handles("tensorflow.placeholder_with_default")
@@ -190,7 +186,7 @@ def placeholder_with_default(tf: TensorFlow, args: Args, node: nodes.Call) -> Va
         known = {FlagKind.TRUE: True, FlagKind.FALSE: False}.get(default.flag.kind)
     kind = FlagKind.PLACEHOLDER_WITH_DEFAULT
     flag = Flag(kind, True, tf.recorder.here(node), key, known)
-    return symbol_of(default).but(key=key, flag=flag, made=flag.location)
+    return symbol_of(default).replace(key=key, flag=flag, made=flag.location)
 
 
 @handles("tensorflow.constant", "tensorflow.convert_to_tensor")
@@ -200,21 +196,19 @@ def tensor_constant(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     if known is None:
         return tf.op(*args.values())
     kind = FlagKind.TRUE if known else FlagKind.FALSE
-    return TENSOR.but(flag=Flag(kind, True, tf.recorder.here(node)))
+    return TENSOR.replace(flag=Flag(kind, True, tf.recorder.here(node)))
 
 
 @handles("tensorflow.Variable", "tensorflow.get_variable", "tensorflow.get_local_variable")
 def variable(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     key = f"variable{tf.interpreter.tick()}"
     flag = Flag(FlagKind.TENSOR, True, tf.recorder.here(node), key)
-    return TENSOR.but(key=key, flag=flag, made=flag.location)
+    return TENSOR.replace(key=key, flag=flag, made=flag.location)
 
 
 @handles("tensorflow.cond", "slim.smart_cond", "tensorflow.python.framework.smart_cond")
 def cond(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     """Both functions build their ops; the predicate decides which run."""
-    from bnlint.analyzer.interpreter.interpreter import flag_of
-
     predicate = args.get(0, "pred") or UNKNOWN
     known = constant(predicate, bool)
     first, second = args.get(1, "true_fn", "fn1"), args.get(2, "false_fn", "fn2")
@@ -251,7 +245,7 @@ def _read_by_library(tf: TensorFlow, name: str, node: nodes.Call) -> Symbol:
     """A collection that TensorFlow or slim reads by itself: no read of the user's."""
     held = tf.recorder.read_collection(node, name, "")
     tf.program.collection_reads.pop()
-    return held.but(reads=frozenset())
+    return held.replace(reads=frozenset())
 
 
 @handles("tensorflow.get_collection", "tensorflow.get_collection_ref")
@@ -324,7 +318,7 @@ def group(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     symbol = tf.op(*args.positional, *values, args.rest)
     if symbol.train_ops:
         tf.recorder.bundles.append(symbol)
-    return symbol.but(batch_norms=symbol.batch_norms)
+    return symbol.replace(batch_norms=symbol.batch_norms)
 
 
 @handles("tensorflow.with_dependencies")
@@ -339,7 +333,7 @@ def _pass_through(value: Value | None, result: Symbol) -> Symbol:
     """`result` forwards `value`: what it waits for besides is not on the way of gradients."""
     inputs = symbol_of(value)
     known = value.after if isinstance(value, Symbol) else frozenset()
-    return result.but(after=known | (result.runs - inputs.runs))
+    return result.replace(after=known | (result.runs - inputs.runs))
 
 
 def _differentiated(loss: Value | None) -> Symbol:
@@ -349,7 +343,7 @@ def _differentiated(loss: Value | None) -> Symbol:
     makes a train op that does not depend on the update ops.
     """
     symbol = symbol_of(loss)
-    return symbol.but(runs=symbol.runs - loss.after) if isinstance(loss, Symbol) else symbol
+    return symbol.replace(runs=symbol.runs - loss.after) if isinstance(loss, Symbol) else symbol
 
 
 @handles("tensorflow.no_op")
@@ -369,7 +363,7 @@ def log(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
             tf.recorder.here(node), value.linear, value.made, False, tf.interpreter.tick()
         )
         tf.program.logs.append(event)
-        return result.but(tags=result.tags | {f"log{id(event)}"})
+        return result.replace(tags=result.tags | {f"log{id(event)}"})
     return result
 
 
@@ -383,7 +377,7 @@ def multiply(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 def _activation(range_: str) -> Callable[[TensorFlow, Args, nodes.Call], Value]:
     def handler(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
         made = tf.recorder.here(node)
-        return tf.op(args.get(0, "logits", "x", "features")).but(linear=range_, made=made)
+        return tf.op(args.get(0, "logits", "x", "features")).replace(linear=range_, made=made)
 
     return handler
 
@@ -402,7 +396,7 @@ def keep_range(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     value = args.get(0, "input", "tensor", "inputs")
     symbol = tf.op(value)
     if isinstance(value, Symbol):
-        symbol = symbol.but(linear=value.linear, made=value.made)
+        symbol = symbol.replace(linear=value.linear, made=value.made)
     return _pass_through(value, symbol)
 
 
@@ -516,7 +510,7 @@ def compute_gradients(
     if _given(args, "var_list"):
         tags |= {"trains some"}
     symbol = _differentiated(loss)
-    pair = tf.op(symbol.but(tags=symbol.tags | tags))
+    pair = tf.op(symbol.replace(tags=symbol.tags | tags))
     return ListValue((ListValue((pair, TENSOR)),))
 
 
@@ -530,7 +524,7 @@ def gradients(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     tags = {f"scope:{scope}"} if scope else set()
     if "variables:trainable_variables" not in symbol_of(sources).tags or scope:
         tags.add("trains some")
-    return symbol.but(tags=symbol.tags | tags)
+    return symbol.replace(tags=symbol.tags | tags)
 
 
 def _is_input(value: Value | None) -> bool:
@@ -574,7 +568,7 @@ def _attached(tf: TensorFlow, value: Value | None, node: nodes.Call) -> tuple[st
     if isinstance(value, ListValue) and not value.items and value.rest is None:
         return "empty", TENSOR
     symbol = symbol_of(value)
-    return ("unknown" if symbol.opaque else "given"), symbol
+    return ("unknown" if symbol.unknown else "given"), symbol
 
 
 @handles("slim.learning.create_train_op", "slim.training.create_train_op")
@@ -584,7 +578,7 @@ def create_train_op(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     given = args.get(3, "update_ops")
     how, updates = _attached(tf, given, node)
     if args.rest is not None:
-        how, updates = "unknown", updates.but(maybe=True)
+        how, updates = "unknown", updates.replace(incomplete=True)
     loss = symbol_of(args.get(0, "total_loss"))
     scope = _var_list_scope(args.get(None, "variables_to_train"))
     return tf.recorder.train_op(
@@ -598,7 +592,7 @@ def optimize_loss(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     tf.program.differentiated.add(tf.recorder.graph)
     how, updates = _attached(tf, args.get(8, "update_ops"), node)
     if args.rest is not None:
-        how, updates = "unknown", updates.but(maybe=True)
+        how, updates = "unknown", updates.replace(incomplete=True)
     loss = symbol_of(args.get(0, "loss"))
     return tf.recorder.train_op(
         node, "optimize_loss", loss, update_ops_argument=how, updates=updates,
@@ -631,7 +625,7 @@ def run(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> Value 
     """Session.run, or Operation.run on an op."""
     if isinstance(receiver, Instance):
         return None
-    if isinstance(receiver, Symbol) and not receiver.opaque and receiver.train_ops:
+    if isinstance(receiver, Symbol) and not receiver.unknown and receiver.train_ops:
         _record_run(tf, receiver, args.get(0, "feed_dict"), node)
         return NONE
     fetches = args.get(0, "fetches")
@@ -650,14 +644,14 @@ def _run(
     hooks = isinstance(receiver, Object) and receiver.slots.get("hooks") is True
     _record_run(tf, fetches, feeds, node, others_may_feed=hooks)
     tf.recorder.graph = outer
-    return UNKNOWN.but(opaque=False)
+    return UNKNOWN.replace(unknown=False)
 
 
 @handles_method("eval")
 def evaluate_tensor(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> Value | None:
     if isinstance(receiver, Symbol) and receiver.batch_norms:
         _record_run(tf, receiver, args.get(0, "feed_dict"), node)
-        return UNKNOWN.but(opaque=False)
+        return UNKNOWN.replace(unknown=False)
     return None
 
 
@@ -770,7 +764,7 @@ def _variables_handler(
     def handler(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
         name, unknown = scope_name(args.get(position, "scope"))
         symbol = variables(kind, name)
-        return symbol.but(maybe=unknown)
+        return symbol.replace(incomplete=unknown)
 
     return handler
 
@@ -789,7 +783,7 @@ def variables_to_restore(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     texts = [constant(item, str) or "" for item in list_of(args.get(1, "exclude"))]
     symbol = variables("variables")
     if any("moving" in text for text in texts):
-        return symbol.but(tags=symbol.tags | {"drops moving"})
+        return symbol.replace(tags=symbol.tags | {"drops moving"})
     return symbol
 
 
@@ -801,7 +795,7 @@ def _selection(tf: TensorFlow, value: Value | None, node: nodes.Node) -> Variabl
     kinds = {tag for tag in symbol.tags if tag.startswith("variables:")}
     if "drops moving" in symbol.tags:
         return VariableSelection("filtered-moving", location)
-    if isinstance(value, Choice) or symbol.opaque or not kinds:
+    if isinstance(value, Choice) or symbol.unknown or not kinds:
         return VariableSelection("unknown", location)
     if kinds == {"variables:trainable_variables"}:
         known = not (isinstance(value, ListValue) and value.items)
@@ -936,7 +930,7 @@ def loops(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 def dataset_method(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> Value | None:
     """tf.data pipelines carry no batch norm."""
     if isinstance(receiver, Symbol | Object | Method) and "dataset" in text_of(node):
-        return Symbol(maybe=True)
+        return Symbol(incomplete=True)
     return None
 
 

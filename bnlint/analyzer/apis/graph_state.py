@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bnlint.analyzer.apis.clues import names_training_flag
-from bnlint.analyzer.interpreter.interpreter import symbol_key
+from bnlint.analyzer.interpreter.containers import identity_of
+from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
     Const,
     DictValue,
@@ -38,9 +39,6 @@ from bnlint.program.events import (
     TrainOp,
     in_evaluation,
 )
-
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Interpreter
 
 UPDATE_OPS = "update_ops"
 
@@ -173,9 +171,9 @@ class Recorder:
         held = symbol_of(symbol, *(inputs for _, inputs in self.controls))
         for block, _ in self.controls:
             block.empty = False
-        result = symbol.but(
+        result = symbol.replace(
             runs=held.runs, train_ops=held.train_ops, reads=held.reads,
-            maybe=held.maybe, opaque=held.opaque,
+            incomplete=held.incomplete, unknown=held.unknown,
         )  # fmt: skip
         if result.train_ops:
             self.bundles.append(result)
@@ -187,7 +185,7 @@ class Recorder:
             location=self.here(node), end_line=self.here(node).end_line,
             reads=sorted(symbol.reads, key=lambda read: read.time),
             batch_norms=sorted(symbol.runs, key=lambda norm: norm.time),
-            unknown=symbol.maybe, holds=[], empty=True, time=self.interpreter.tick(),
+            unknown=symbol.incomplete, holds=[], empty=True, time=self.interpreter.tick(),
         )  # fmt: skip
         self.program.control_blocks.append(block)
         self.controls.append((block, symbol))
@@ -240,7 +238,7 @@ class Recorder:
             self._collect(collection, entry, scope)
         output = symbol_of(inputs)
         runs = output.runs | {event} if updates in ("in-place", "unknown") else output.runs
-        return event, self.op(output.but(batch_norms=output.batch_norms | {event}, runs=runs))
+        return event, self.op(output.replace(batch_norms=output.batch_norms | {event}, runs=runs))
 
     def _built_in(self, scope: str) -> BatchNorm | None:
         """The first batch norm of this scope that the same run of the program may have built."""
@@ -291,7 +289,8 @@ class Recorder:
         )  # fmt: skip
         self.remember_path(read)
         self.program.collection_reads.append(read)
-        return symbol.but(reads=symbol.reads | {read}, maybe=symbol.maybe or scope is None)
+        incomplete = symbol.incomplete or scope is None
+        return symbol.replace(reads=symbol.reads | {read}, incomplete=incomplete)
 
     # --- train ops and runs ------------------------------------------------------------------
 
@@ -313,7 +312,7 @@ class Recorder:
         event = TrainOp(
             location=self.here(node), api=api, statement=self.simple_statement(node),
             tf_name=self.tf_name(), batch_norms=sorted(norms, key=lambda norm: norm.time),
-            loss_unknown=loss.maybe, update_ops_argument=update_ops_argument,
+            loss_unknown=loss.incomplete, update_ops_argument=update_ops_argument,
             control_blocks=[block for block, _ in self.controls],
             reads=sorted(own.reads, key=lambda read: read.time), trainable_scope=trainable_scope,
             trains_some=trains_some, graph=self.graph, frames=tuple(self.interpreter.frames),
@@ -323,12 +322,12 @@ class Recorder:
             block.holds.append(event)
         self.remember_path(event)
         self.program.train_ops.append(event)
-        unknown_updates = any(inputs.maybe for _, inputs in self.controls)
-        unknown_updates |= updates is not None and updates.maybe
-        self.op_symbols[id(event)] = own.but(maybe=unknown_updates, opaque=unknown_updates)
+        unknown = any(inputs.incomplete for _, inputs in self.controls)
+        unknown |= updates is not None and updates.incomplete
+        self.op_symbols[id(event)] = own.replace(incomplete=unknown, unknown=unknown)
         return Symbol(
             runs=own.runs, train_ops=own.train_ops | {event}, reads=own.reads,
-            maybe=unknown_updates, opaque=unknown_updates,
+            incomplete=unknown, unknown=unknown,
         )  # fmt: skip
 
     def session_run(
@@ -346,7 +345,7 @@ class Recorder:
         # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
         cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
         event = SessionRun(
-            location=self.here(node), fetches_unknown=symbol.opaque,
+            location=self.here(node), fetches_unknown=symbol.unknown,
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
             batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
             updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
@@ -385,7 +384,7 @@ class Recorder:
         fed: dict[str, bool | None] = {}
         unknown = value.rest is not None
         for name, item in value.items.items():
-            key = symbol_key(name)
+            key = identity_of(name)
             if not key and isinstance(name, str):  # fed by its name, "is_training:0"
                 key = self.tensors.get((self.graph, name), "")
                 unknown |= not key
@@ -433,7 +432,7 @@ class Recorder:
             op.used = bool(carriers)
         together = symbol_of(own, *carriers)
         op.reads = sorted(together.reads, key=lambda read: read.time)
-        unknown = own.opaque or any(symbol.opaque for symbol in carriers)
+        unknown = own.unknown or any(symbol.unknown for symbol in carriers)
         for norm in self.program.batch_norms:
             # The same variables are updated whichever copy's update op runs.
             family = self._family(norm)

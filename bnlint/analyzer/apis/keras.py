@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.library import (
@@ -16,6 +15,10 @@ from bnlint.analyzer.apis.library import (
     handles_method,
     is_keras,
 )
+from bnlint.analyzer.interpreter.attributes import instance_attribute
+from bnlint.analyzer.interpreter.containers import list_method
+from bnlint.analyzer.interpreter.flags import flag_of
+from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
     NONE,
     TENSOR,
@@ -42,9 +45,6 @@ from bnlint.program.events import (
     KerasRun,
     LearningPhase,
 )
-
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Args
 
 # keras.applications with batch norm (VGG has none).
 _APPLICATIONS_WITH_BATCH_NORM = (
@@ -82,8 +82,6 @@ OBJECT_CALLS["keras batch norm"] = _call_batch_normalization
 
 def keras_flag(args: Args, position: int | None) -> Flag:
     """The `training` argument of a Keras call."""
-    from bnlint.analyzer.interpreter.interpreter import flag_of
-
     value = args.get(position, "training")
     if value is None and args.rest is not None:
         return flag_of(UNKNOWN)
@@ -94,7 +92,7 @@ def keras_flag(args: Args, position: int | None) -> Flag:
 
 @handles("keras.backend.learning_phase")
 def learning_phase(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return TENSOR.but(flag=Flag(FlagKind.LEARNING_PHASE, True, tf.recorder.here(node)))
+    return TENSOR.replace(flag=Flag(FlagKind.LEARNING_PHASE, True, tf.recorder.here(node)))
 
 
 def _keras_layer(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
@@ -106,7 +104,7 @@ def _call_layer(tf: TensorFlow, layer: Object, args: Args, node: nodes.Call) -> 
     output = tf.op(*args.values())
     name = constant(layer.slots["activation"], str)
     if name in ("softmax", "sigmoid"):
-        return output.but(linear="probabilities", made=layer.slots["made"])
+        return output.replace(linear="probabilities", made=layer.slots["made"])
     return output
 
 
@@ -138,7 +136,7 @@ def sequential(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 def _add_layer(tf: TensorFlow, model: Object, args: Args, node: nodes.Call) -> Value:
     layers = model.slots.get("layers")
     if isinstance(layers, ListValue):
-        tf.interpreter.list_method(layers, "append", args)
+        list_method(tf.interpreter, layers, "append", args)
     return NONE
 
 
@@ -153,7 +151,7 @@ def functional_model(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 
 def _some_layers() -> ListValue:
     """`model.layers` of a model whose layers are not told apart."""
-    return ListValue(rest=Symbol(maybe=True))
+    return ListValue(rest=Symbol(incomplete=True))
 
 
 def application(tf: TensorFlow, name: str, args: Args, node: nodes.Call) -> Value:
@@ -203,7 +201,7 @@ def batch_norm_of(owner: Value) -> tuple[Answer, Location | None]:
             if value.batch_norms:
                 norm = min(value.batch_norms, key=lambda item: item.time)
                 return Answer.YES, norm.definition or norm.location
-            unknown |= value.opaque
+            unknown |= value.unknown
         todo.extend(_layer_children(value, seen))
     return (Answer.UNKNOWN if unknown else Answer.NO), None
 
@@ -276,10 +274,8 @@ def _applied_again(
 
 
 def _arguments(inputs: Value, args: Args) -> Args:
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     training = args.get(None, "training")
-    return Arguments([inputs], {"training": training} if training is not None else {}, args.rest)
+    return Args([inputs], {"training": training} if training is not None else {}, args.rest)
 
 
 OBJECT_CALLS["keras model"] = _call_model
@@ -296,8 +292,8 @@ def call_model(tf: TensorFlow, instance: Instance, args: Args, node: nodes.Call)
     if not _inside_call(tf) and _is_model(instance):
         _record_call(tf, instance, args, node, _call_default(function))
     if function is None:
-        return tf.op(*args.values(), Symbol(maybe=True))
-    bound = tf.interpreter.instance_attribute(instance, "call", node)
+        return tf.op(*args.values(), Symbol(incomplete=True))
+    bound = instance_attribute(tf.interpreter, instance, "call", node)
     if not any(
         param.name == "training" or param.kind == "**" for param in function.definition.params
     ):
@@ -322,10 +318,8 @@ _STEPS = {"fit": "train_step", "evaluate": "test_step", "predict": "predict_step
 def _call_step(tf: TensorFlow, model: Instance, name: str, node: nodes.Call) -> None:
     """Keras calls the model's own step with each batch."""
     if any(isinstance(cls.slots.get(name), Function) for cls in model.cls.lineage()):
-        from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
-        step = tf.interpreter.instance_attribute(model, name, node)
-        tf.call_value(step, Arguments([Symbol(maybe=True)]), node)
+        step = instance_attribute(tf.interpreter, model, name, node)
+        tf.call_value(step, Args([Symbol(incomplete=True)]), node)
 
 
 def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, nodes.Call], Value | None]:
@@ -341,7 +335,7 @@ def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, nodes.Call], Valu
         tf.program.keras_runs.append(event)
         if isinstance(receiver, Instance):
             _call_step(tf, receiver, _STEPS[kind], node)
-        return UNKNOWN.but(opaque=False)
+        return UNKNOWN.replace(unknown=False)
 
     return handler
 
@@ -383,7 +377,7 @@ CONTEXTS["tape"] = _enter_tape
 def _tape_gradient(tf: TensorFlow, tape: Object, args: Args, node: nodes.Call) -> Value:
     # Gradients with respect to inputs (saliency, gradient penalty) train nothing by themselves;
     # whether these train anything is decided by apply_gradients.
-    return symbol_of(*args.values()).but(tape=tape)
+    return symbol_of(*args.values()).replace(tape=tape)
 
 
 OBJECT_METHODS["tape", "gradient"] = _tape_gradient
@@ -405,15 +399,13 @@ def tf_function(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 
 def _strategy_run(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> Value | None:
     """strategy.run(step_fn, args=(...)) calls step_fn."""
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     function = args.get(0, "fn")
     if not isinstance(function, Function):
         return None
     given = list_of(args.get(1, "args"))
     keywords = args.get(2, "kwargs")
     named = keywords.items if isinstance(keywords, DictValue) else {}
-    return tf.call_value(function, Arguments(given, dict(named)), node)
+    return tf.call_value(function, Args(given, dict(named)), node)
 
 
 handles_method("run", "experimental_run_v2", "call_for_each_replica")(_strategy_run)

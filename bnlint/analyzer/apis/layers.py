@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bnlint.analyzer.apis.graph import reuse_flag
 from bnlint.analyzer.apis.graph_state import UPDATE_OPS, Scope, constant, list_of
@@ -15,6 +14,9 @@ from bnlint.analyzer.apis.library import (
     handles,
     scope_name,
 )
+from bnlint.analyzer.interpreter.flags import flag_of
+from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.interpreter.loops import loop_items
 from bnlint.analyzer.interpreter.values import (
     UNKNOWN,
     Choice,
@@ -30,9 +32,6 @@ from bnlint.analyzer.interpreter.values import (
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import ArgScope, BatchNorm, Flag
-
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Args
 
 Leave = Callable[[], None]
 
@@ -73,12 +72,10 @@ def canonical_op(value: Value) -> object:
 
 def _scoped(tf: TensorFlow, name: str, args: Args) -> Args:
     """`args` with what the current arg_scope adds."""
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     extra = tf.scoped_arguments(_ALIASES.get(name, name))
     if not extra:
         return args
-    return Arguments(args.positional, {**extra, **args.keywords}, args.rest)
+    return Args(args.positional, {**extra, **args.keywords}, args.rest)
 
 
 # --- arg_scope -----------------------------------------------------------------------------
@@ -143,7 +140,7 @@ def _entered(
             mapping[key] = {**mapping.get(key, {}), **manager.slots["keywords"]}
     if isinstance(first, Symbol) or manager.slots["rest"] is not None:
         # A scope that is not known may set anything, is_training included.
-        unknown = UNKNOWN.but(key=f"arg_scope{manager.number}")
+        unknown = UNKNOWN.replace(key=f"arg_scope{manager.number}")
         for key in ("slim.batch_norm", *_LAYERS):
             given = {"is_training": unknown} if key == "slim.batch_norm" else {}
             mapping[key] = {**mapping.get(key, {}), **given}
@@ -153,8 +150,6 @@ def _entered(
 def _record_scope(
     tf: TensorFlow, manager: Object, first: Value | None, node: nodes.With
 ) -> ArgScope:
-    from bnlint.analyzer.interpreter.interpreter import flag_of
-
     if isinstance(first, Object) and first.kind == "arg_scope":  # made elsewhere, entered here
         return _record_scope(tf, first, first.slots["first"], node)
     keywords: dict[str, Value] = manager.slots["keywords"]
@@ -204,7 +199,7 @@ def _layer(name: str) -> None:
         linear = _is_none(given) if given is not None else name == "slim.linear"
         activated = _activated(tf, given, output, node)
         if linear:
-            return activated.but(linear="logits", made=tf.recorder.here(node))
+            return activated.replace(linear="logits", made=tf.recorder.here(node))
         return activated
 
     handles(name, *(alias for alias, target in _ALIASES.items() if target == name))(handler)
@@ -213,8 +208,8 @@ def _layer(name: str) -> None:
 def _activated(tf: TensorFlow, function: Value | None, output: Symbol, node: nodes.Call) -> Symbol:
     short = function.name.rsplit(".", 1)[-1] if isinstance(function, External) else ""
     if short in ("softmax", "sigmoid"):
-        return output.but(linear="probabilities", made=tf.recorder.here(node))
-    return output.but(linear="")
+        return output.replace(linear="probabilities", made=tf.recorder.here(node))
+    return output.replace(linear="")
 
 
 def _is_none(value: Value | None) -> bool:
@@ -225,8 +220,6 @@ def _normalize(
     tf: TensorFlow, function: Value, params: Value | None, output: Symbol, node: nodes.Call
 ) -> Symbol:
     """`normalizer_fn(output, **normalizer_params)`."""
-    from bnlint.analyzer.interpreter.interpreter import Args
-
     if isinstance(function, Choice):
         options = [option for option in function.options if not _is_none(option)]
         results = [_normalize(tf, option, params, output, node) for option in options]
@@ -257,8 +250,6 @@ def batch_norm(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 def _training_flag(
     tf: TensorFlow, value: Value | None, via: str, rest: Symbol | None, default: bool
 ) -> Flag:
-    from bnlint.analyzer.interpreter.interpreter import flag_of
-
     if value is None:
         if rest is not None:
             return flag_of(UNKNOWN, via=via)
@@ -384,7 +375,7 @@ def _plain_layer(activation_position: int) -> Callable[[TensorFlow, Args, nodes.
         output = tf.op(args.get(0, "inputs"))
         given = args.get(activation_position, "activation")
         if given is None or _is_none(given):
-            return output.but(linear="logits", made=tf.recorder.here(node))
+            return output.replace(linear="logits", made=tf.recorder.here(node))
         return _activated(tf, given, output, node)
 
     return handler
@@ -400,8 +391,6 @@ handles("tensorflow.layers.conv2d", "tensorflow.layers.conv1d")(_plain_layer(7))
 @handles("slim.repeat")
 def repeat(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     """slim.repeat(inputs, repetitions, layer, *args, **kwargs)."""
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     if len(args.positional) < 3:
         return tf.op(*args.values())
     inputs, _, layer, *rest = args.positional
@@ -409,15 +398,13 @@ def repeat(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     keywords = {key: value for key, value in args.keywords.items() if key != "scope"}
     path = tf.recorder.scope_path(scope, "Repeat", unknown)
     with tf.recorder.open_scope(Scope(path, tf.recorder.scopes[-1].reuse)):
-        call = Arguments([inputs, *rest], keywords, args.rest)
+        call = Args([inputs, *rest], keywords, args.rest)
         return symbol_of(tf.call_value(layer, call, node))
 
 
 @handles("slim.stack")
 def stack(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     """slim.stack(inputs, layer, stack_args, **kwargs)."""
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     if len(args.positional) < 3:
         return tf.op(*args.values())
     output, layer, stack_args = args.positional[:3]
@@ -425,7 +412,7 @@ def stack(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     keywords = {key: value for key, value in args.keywords.items() if key != "scope"}
     path = tf.recorder.scope_path(scope, "Stack", unknown)
     with tf.recorder.open_scope(Scope(path, tf.recorder.scopes[-1].reuse)):
-        for item in tf.interpreter.loop_items(stack_args):
-            call = Arguments([output, *list_of(item)], dict(keywords), args.rest)
+        for item in loop_items(tf.interpreter, stack_args):
+            call = Args([output, *list_of(item)], dict(keywords), args.rest)
             output = symbol_of(tf.call_value(layer, call, node))
     return output

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from bnlint.analyzer.apis.clues import names_eval_data
 from bnlint.analyzer.apis.graph_state import Recorder, constant
+from bnlint.analyzer.interpreter.attributes import instance_attribute
+from bnlint.analyzer.interpreter.containers import dict_method, list_method
+from bnlint.analyzer.interpreter.imports import module_attribute
+from bnlint.analyzer.interpreter.interpreter import Interpreter
+from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.interpreter.operators import lift
 from bnlint.analyzer.interpreter.values import (
     NONE,
     TENSOR,
@@ -31,18 +36,14 @@ from bnlint.analyzer.interpreter.values import (
     Value,
     join,
     leaves,
-    lift,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import ArgScope, Program
 
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Args, Interpreter
-
-Handler = Callable[["TensorFlow", "Args", nodes.Call], Value]
-MethodHandler = Callable[["TensorFlow", Value, "Args", nodes.Call], "Value | None"]
+Handler = Callable[["TensorFlow", Args, nodes.Call], Value]
+MethodHandler = Callable[["TensorFlow", Value, Args, nodes.Call], "Value | None"]
 
 FUNCTIONS: dict[str, Handler] = {}
 METHODS: dict[str, list[MethodHandler]] = {}
@@ -122,7 +123,7 @@ class TensorFlow:
         if root in _FRAMEWORKS:
             return self._framework_call(short, args, node)
         if root in _PURE:
-            return symbol_of(*args.values()).but(maybe=True, key=_call_key(name, args))
+            return symbol_of(*args.values()).replace(incomplete=True, key=_call_key(name, args))
         return self._unknown_call(name, args)
 
     def _framework_call(self, short: str, args: Args, node: nodes.Call) -> Value:
@@ -135,38 +136,31 @@ class TensorFlow:
         """Functions handed to TensorFlow (map_fn, while_loop, py_function...) may be called."""
         for value in args.values():
             if isinstance(value, Function) and not value.definition.reads.isdisjoint(_BUILDERS):
-                self.interpreter.call(value, self._unknown_arguments(value), node)
-
-    def _unknown_arguments(self, function: Function) -> Args:
-        from bnlint.analyzer.interpreter.interpreter import Args
-
-        count = sum(param.kind == "positional" for param in function.definition.params)
-        bound = 1 if function.bound is not None else 0
-        return Args([Symbol(maybe=True)] * (count - bound))
+                self.interpreter.call(value, unknown_arguments(value), node)
 
     def _unknown_call(self, name: str, args: Args) -> Value:
         symbol = symbol_of(*args.values())
         self.escaped(symbol)
-        return symbol.but(maybe=True, opaque=True, key=_call_key(name, args))
+        return symbol.replace(incomplete=True, unknown=True, key=_call_key(name, args))
 
     def call_object(self, target: Value, args: Args, node: nodes.Call) -> Value:
         if isinstance(target, Object) and target.kind in OBJECT_CALLS:
             return OBJECT_CALLS[target.kind](self, target, args, node)
-        if isinstance(target, Symbol) and not target.opaque:
+        if isinstance(target, Symbol) and not target.unknown:
             return self.op(target, *args.values())
         symbol = symbol_of(target, *args.values())
         self.escaped(symbol)
         key = f"{target.key}()" if isinstance(target, Symbol) and target.key else ""
-        return symbol.but(maybe=True, opaque=True, key=key)
+        return symbol.replace(incomplete=True, unknown=True, key=key)
 
     def call_method(self, receiver: Value, name: str, args: Args, node: nodes.Call) -> Value:
         if isinstance(receiver, Choice):
             options = [self.call_method(option, name, args, node) for option in receiver.options]
             return join(options)
         if isinstance(receiver, ListValue):
-            return self.interpreter.list_method(receiver, name, args)
+            return list_method(self.interpreter, receiver, name, args)
         if isinstance(receiver, DictValue):
-            return self.interpreter.dict_method(receiver, name, args)
+            return dict_method(self.interpreter, receiver, name, args)
         if isinstance(receiver, Const) and isinstance(receiver.value, str):
             return _string_method(receiver, name, args)
         if isinstance(receiver, Setting):
@@ -183,15 +177,15 @@ class TensorFlow:
 
     def _unknown_method(self, receiver: Value, name: str, args: Args) -> Value:
         symbol = symbol_of(receiver, *args.values())
-        if isinstance(receiver, Symbol) and not receiver.opaque:
+        if isinstance(receiver, Symbol) and not receiver.unknown:
             return self.recorder.op(symbol)  # a tensor's own method: get_shape, assign, as_list
-        if isinstance(receiver, Object) and receiver.kind not in ("unknown", "super"):
+        if isinstance(receiver, Object) and receiver.kind != "unknown":
             return self.recorder.op(symbol)
         self.escaped(symbol_of(*args.values()))
         key = ""
         if isinstance(receiver, Symbol) and receiver.key:
             key = _call_key(f"{receiver.key}.{name}", args)
-        return symbol.but(maybe=True, opaque=True, key=key)
+        return symbol.replace(incomplete=True, unknown=True, key=key)
 
     def call_instance(self, instance: Instance, args: Args, node: nodes.Call) -> Value:
         from bnlint.analyzer.apis.keras import call_model
@@ -202,11 +196,11 @@ class TensorFlow:
             for cls in instance.cls.lineage():
                 function = cls.slots.get(method)
                 if isinstance(function, Function):
-                    bound = self.interpreter.instance_attribute(instance, method, node)
+                    bound = instance_attribute(self.interpreter, instance, method, node)
                     return self.interpreter.call(bound, args, node)
         if is_keras(instance.cls):
             return call_model(self, instance, args, node)
-        return symbol_of(*args.values()).but(maybe=True, opaque=True)
+        return symbol_of(*args.values()).replace(incomplete=True, unknown=True)
 
     def instantiated(self, instance: Instance, args: Args, node: nodes.Node) -> None:
         instance.slots.setdefault("__made__", self.recorder.here(node) if node.end else None)
@@ -217,9 +211,9 @@ class TensorFlow:
         if name in ("updates", "get_updates_for"):
             self.program.reads_layer_updates = True
         if isinstance(receiver, Symbol):
-            if receiver.opaque and receiver.key:
-                return receiver.but(key=f"{receiver.key}.{name}", flag=None)
-            if name in ("op", "outputs", "values") or receiver.opaque:
+            if receiver.unknown and receiver.key:
+                return receiver.replace(key=f"{receiver.key}.{name}", flag=None)
+            if name in ("op", "outputs", "values") or receiver.unknown:
                 return None if not receiver.key else receiver
             return None
         if isinstance(receiver, Instance):
@@ -243,9 +237,9 @@ class TensorFlow:
         return None
 
     def named(self, name: str, value: Value) -> Value:
-        data = isinstance(value, Symbol) and value.maybe and not value.batch_norms
+        data = isinstance(value, Symbol) and value.incomplete and not value.batch_norms
         if data and isinstance(value, Symbol) and names_eval_data(name):
-            return value.but(tags=value.tags | {f"eval data:{name}"})
+            return value.replace(tags=value.tags | {f"eval data:{name}"})
         if isinstance(value, Symbol) and value.key in self.recorder.flag_names:
             self.recorder.flag_names[value.key] += (name,)
         return value
@@ -265,7 +259,7 @@ class TensorFlow:
         importer = self.interpreter.module
         found: list[Value] = []
         for module in self.interpreter.project.defining(name, importer) if importer else ():
-            found.append(self.interpreter.module_attribute(module, name))
+            found.append(module_attribute(self.interpreter, module, name))
         return join([*found, UNKNOWN]) if found else UNKNOWN
 
     def external(self, name: str) -> Value | None:
@@ -310,7 +304,7 @@ class TensorFlow:
             self.recorder.multiplied(symbol)
         made = _logits(left) or _logits(right)
         if op in ("+", "-") and made is not None:  # a bias moves logits, they stay unbounded
-            return symbol.but(linear="logits", made=made)
+            return symbol.replace(linear="logits", made=made)
         return symbol
 
     def escaped(self, value: Value) -> None:
@@ -327,6 +321,13 @@ class TensorFlow:
     def call_value(self, function: Value, args: Args, node: nodes.Node) -> Value:
         """Calls back into the program."""
         return self.interpreter.call(function, args, node)
+
+
+def unknown_arguments(function: Function) -> Args:
+    """An unknown value for each positional parameter."""
+    count = sum(param.kind == "positional" for param in function.definition.params)
+    bound = 1 if function.bound is not None else 0
+    return Args([Symbol(incomplete=True)] * (count - bound))
 
 
 def _logits(value: Value) -> Location | None:
@@ -374,11 +375,11 @@ def _call_key(name: str, args: Args) -> str:
 def _string_method(text: Value, name: str, args: Args) -> Value:
     """A method of a string that is known, or of a setting."""
     if args.keywords or args.rest or name not in _STRING_METHODS:
-        return Symbol(maybe=True)
+        return Symbol(incomplete=True)
     if name == "join" and args.positional:
         items = args.positional[0]
         if not isinstance(items, ListValue) or items.rest is not None:
-            return Symbol(maybe=True)
+            return Symbol(incomplete=True)
         return lift(
             lambda separator, *parts: _applied(separator, "join", parts), text, *items.items
         )
@@ -390,11 +391,11 @@ def _string_method(text: Value, name: str, args: Args) -> Value:
 
 def _applied(text: object, name: str, *parts: object) -> Value:
     if not isinstance(text, str) or len(text) > 1000:
-        return Symbol(maybe=True)
+        return Symbol(incomplete=True)
     try:
         result = getattr(text, name)(*parts)
     except (TypeError, ValueError, LookupError, AttributeError):
-        return Symbol(maybe=True)
+        return Symbol(incomplete=True)
     return Const(result if not isinstance(result, str) else result[:2000])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bnlint.analyzer.apis.library import OBJECT_CALLS, TensorFlow, handles
+from bnlint.analyzer.apis.library import OBJECT_CALLS, TensorFlow, handles, unknown_arguments
+from bnlint.analyzer.interpreter.containers import dict_method, update
+from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.interpreter.loops import loop_items
 from bnlint.analyzer.interpreter.values import (
     NONE,
     UNKNOWN,
@@ -28,9 +29,6 @@ from bnlint.analyzer.interpreter.values import (
 )
 from bnlint.analyzer.syntax import nodes
 
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Args
-
 
 @handles("functools.partial")
 def partial(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
@@ -48,7 +46,7 @@ def range_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
             return Const(range(*integers))
         except ValueError:
             return UNKNOWN
-    return Symbol(maybe=True)
+    return Symbol(incomplete=True)
 
 
 @handles("builtins.len")
@@ -56,7 +54,7 @@ def length(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     value = args.get(0)
     if isinstance(value, ListValue | DictValue) and value.rest is None:
         return Const(len(value.items))
-    return Symbol(maybe=True)
+    return Symbol(incomplete=True)
 
 
 @handles("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.sorted")
@@ -67,7 +65,7 @@ def sequence(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     if isinstance(value, ListValue):
         return ListValue(value.items, value.rest)
     if isinstance(value, DictValue):
-        return tf.interpreter.dict_method(value, "keys", args)
+        return dict_method(tf.interpreter, value, "keys", args)
     return ListValue(rest=symbol_of(value)) if isinstance(value, Symbol) else value
 
 
@@ -75,7 +73,7 @@ def sequence(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 def same(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     value = args.get(0)
     if isinstance(value, DictValue):
-        return tf.interpreter.dict_method(value, "items", args)
+        return dict_method(tf.interpreter, value, "items", args)
     return value if value is not None else UNKNOWN
 
 
@@ -85,9 +83,9 @@ def mapping(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     for value in args.positional:
         if isinstance(value, Object) and value.kind == "namespace":
             options = {key: item for key, item in value.slots.items() if isinstance(item, Value)}
-            tf.interpreter._update(result, DictValue(options, UNKNOWN))
+            update(tf.interpreter, result, DictValue(options, UNKNOWN))
         elif isinstance(value, DictValue):
-            tf.interpreter.dict_method(result, "update", args)
+            dict_method(tf.interpreter, result, "update", args)
         else:
             result.slots["rest"] = symbol_of(value, UNKNOWN)
     for keyword, value in args.keywords.items():
@@ -131,24 +129,22 @@ def zip_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 
 @handles("builtins.enumerate")
 def enumerate_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    items = tf.interpreter.loop_items(args.positional[0]) if args.positional else []
+    items = loop_items(tf.interpreter, args.positional[0]) if args.positional else []
     return ListValue(tuple(ListValue((Const(index), item)) for index, item in enumerate(items)))
 
 
 @handles("builtins.map")
 def map_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     if len(args.positional) != 2:
-        return symbol_of(*args.values()).but(maybe=True)
+        return symbol_of(*args.values()).replace(incomplete=True)
     function, iterable = args.positional
-    items = tf.interpreter.loop_items(iterable)
-    return ListValue(tuple(tf.call_value(function, Arguments([item]), node) for item in items))
+    items = loop_items(tf.interpreter, iterable)
+    return ListValue(tuple(tf.call_value(function, Args([item]), node) for item in items))
 
 
 @handles("builtins.filter")
 def filter_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return ListValue(rest=symbol_of(*args.values()).but(maybe=True))
+    return ListValue(rest=symbol_of(*args.values()).replace(incomplete=True))
 
 
 @handles("builtins.getattr")
@@ -180,7 +176,7 @@ def hasattr_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     owner, name = args.get(0), args.get(1)
     if isinstance(owner, Instance) and isinstance(name, Const) and name.value in owner.slots:
         return Const(True)
-    return Symbol(maybe=True)
+    return Symbol(incomplete=True)
 
 
 @handles("builtins.callable")
@@ -188,7 +184,7 @@ def callable_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     value = args.get(0)
     if isinstance(value, Function | Partial | External):
         return Const(True)
-    return Const(False) if isinstance(value, Const) else Symbol(maybe=True)
+    return Const(False) if isinstance(value, Const) else Symbol(incomplete=True)
 
 
 @handles("builtins.isinstance")
@@ -204,7 +200,7 @@ def isinstance_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
         return Const(True) if wanted & {"builtins.list", "builtins.tuple"} else Const(False)
     if isinstance(value, DictValue) and wanted:
         return Const("builtins.dict" in wanted)
-    return Symbol(maybe=True)
+    return Symbol(incomplete=True)
 
 
 @handles("builtins.bool", "builtins.int", "builtins.float", "builtins.str")
@@ -216,15 +212,15 @@ def convert(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
             converter = {"bool": bool, "int": int, "float": float, "str": str}[short]
             return Const(converter(value.value), value.location, value.key)
         except (KeyError, ValueError, TypeError):
-            return Symbol(maybe=True)
+            return Symbol(incomplete=True)
     if short == "bool" and value is not None and truth(value) is not None:
         return Const(truth(value))
-    return value if isinstance(value, Symbol | Choice | Setting) else Symbol(maybe=True)
+    return value if isinstance(value, Symbol | Choice | Setting) else Symbol(incomplete=True)
 
 
 @handles("builtins.any", "builtins.all", "builtins.min", "builtins.max", "builtins.abs")
 def undecided(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return symbol_of(*args.values()).but(maybe=True)
+    return symbol_of(*args.values()).replace(incomplete=True)
 
 
 @handles("builtins.sum")
@@ -248,7 +244,7 @@ def next_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     value = args.get(0)
     if isinstance(value, ListValue) and value.items:
         return join(list(value.items))
-    return symbol_of(*args.values()).but(maybe=True)
+    return symbol_of(*args.values()).replace(incomplete=True)
 
 
 @handles("contextlib.suppress", "contextlib.nullcontext")
@@ -259,14 +255,12 @@ def plain_context(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 @handles("absl.app.run", "tensorflow.app.run", "tensorflow.platform.app.run")
 def app_run(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     """Runs `main` of the calling module, or the function it is given."""
-    from bnlint.analyzer.interpreter.interpreter import Args as Arguments
-
     function = args.get(0, "main")
-    if function is None and tf.interpreter.module is not None:
+    if function is None and tf.interpreter.script_env is not None:
         function = tf.interpreter.script_env.slots.get("main")
     if function is None:
         return NONE
-    return tf.call_value(function, Arguments([Symbol(maybe=True)]), node)
+    return tf.call_value(function, Args([Symbol(incomplete=True)]), node)
 
 
 @handles("fire.Fire", "plac.call", "typer.run", "argh.dispatch_command")
@@ -275,4 +269,4 @@ def command_line(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     function = args.get(0, "component")
     if not isinstance(function, Function):
         return UNKNOWN
-    return tf.call_value(function, tf._unknown_arguments(function), node)
+    return tf.call_value(function, unknown_arguments(function), node)

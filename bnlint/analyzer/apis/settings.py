@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bnlint.analyzer.apis.library import OBJECT_METHODS, TensorFlow, handles
+from bnlint.analyzer.interpreter.imports import load
+from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import (
     NONE,
@@ -20,9 +20,6 @@ from bnlint.analyzer.interpreter.values import (
     join,
 )
 from bnlint.analyzer.syntax import nodes
-
-if TYPE_CHECKING:
-    from bnlint.analyzer.interpreter.interpreter import Args
 
 _FLAG_MODULES = ("tensorflow.app.flags", "tensorflow.flags", "absl.flags", "gflags")
 _PLAIN_FLAGS = "string integer float bool boolean list".split()
@@ -149,7 +146,7 @@ def _imported(tf: TensorFlow, name: Value | None, package: Value | None) -> Valu
         if module is None and level and not base:
             module = tf.interpreter.project.resolve_relative(level, text[level:], importer)
         if module is not None:
-            tf.interpreter.load(module)
+            load(tf.interpreter, module)
             return ModuleValue(module)
         if isinstance(name, Const):
             return External(canonical(full))

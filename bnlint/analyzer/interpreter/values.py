@@ -7,17 +7,14 @@ Mutable Python objects (environments, instances, lists, dicts) keep their state 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from bnlint.analyzer.project.modules import Module
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import BatchNorm, CollectionRead, Flag, TrainOp
-
-if TYPE_CHECKING:
-    from bnlint.analyzer.project.modules import Module
 
 _numbers = itertools.count(1)
 
@@ -50,8 +47,8 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
         its gradient does not read the tensor, so a train op of this loss does not run them.
       train_ops: train ops that run whenever this runs.
       reads: collection reads it holds or depends on.
-      maybe: something unknown is in its history (so the sets may lack members).
-      opaque: it is not even known to be free of update ops (result of unknown code).
+      incomplete: something unknown is in its history, so the sets may lack members.
+      unknown: it is not even known to be free of update ops (result of unknown code).
       key: identity, for feeds and for conditions on the same unknown value; "" if none.
       flag: what it is as a training flag, if it is one.
       linear: "logits" or "probabilities" when a layer's output range is known; made: its place.
@@ -63,8 +60,8 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     runs: frozenset[BatchNorm] = frozenset()
     train_ops: frozenset[TrainOp] = frozenset()
     reads: frozenset[CollectionRead] = frozenset()
-    maybe: bool = False
-    opaque: bool = False
+    incomplete: bool = False
+    unknown: bool = False
     key: str = ""
     flag: Flag | None = None
     linear: str = ""
@@ -73,7 +70,7 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     tags: frozenset[str] = frozenset()
     after: frozenset[BatchNorm] = frozenset()
 
-    def but(self, **changes: Any) -> Symbol:
+    def replace(self, **changes: Any) -> Symbol:
         """A copy with changes."""
         return msgspec.structs.replace(self, **changes)
 
@@ -172,6 +169,17 @@ class Env(Stateful):
         self.outer_names: set[str] = set()
 
 
+class Globals(Env):
+    """A module's variables, filled when it is first imported."""
+
+    __slots__ = ("is_loaded", "star_imports")
+
+    def __init__(self, module: Module) -> None:
+        super().__init__(module, None, module.name)
+        self.is_loaded = False
+        self.star_imports: list[Globals] = []
+
+
 class Function(Value, msgspec.Struct, eq=False):
     """A function of the project; `bound` is its self or cls."""
 
@@ -188,6 +196,17 @@ class Function(Value, msgspec.Struct, eq=False):
     @property
     def module(self) -> Module:
         return self.env.module
+
+    def bound_to(self, owner: Value) -> Function:
+        """The method of `owner`, an instance or a class."""
+        if self.is_static:
+            return self
+        if self.is_class_method and isinstance(owner, Instance):
+            owner = owner.cls
+        bound = Function(self.definition, self.env, owner, self.owner)
+        bound.is_arg_scoped = self.is_arg_scoped
+        bound.is_context_manager = self.is_context_manager
+        return bound
 
 
 class ClassValue(Stateful):
@@ -234,6 +253,13 @@ class Partial(Value, msgspec.Struct, eq=False):
     kwargs: dict[str, Value] = msgspec.field(default_factory=dict)
 
 
+class Super(Value, msgspec.Struct, eq=False):
+    """`super()` in a method of `cls`, bound to `instance` (None: not known)."""
+
+    instance: Value | None
+    cls: ClassValue
+
+
 class Object(Stateful):
     """A library object whose methods the interpreter knows: kind "session", "saver", "tape"..."""
 
@@ -259,7 +285,7 @@ class Choice(Value, msgspec.Struct, frozen=True, eq=False):
 
 NOTHING: frozenset[Any] = frozenset()
 NONE = Const(None)
-UNKNOWN = Symbol(maybe=True, opaque=True)
+UNKNOWN = Symbol(incomplete=True, unknown=True)
 TENSOR = Symbol()
 MAX_OPTIONS = 4
 FOLLOWED = 2  # of more options than that, how many functions or classes are called
@@ -272,7 +298,7 @@ def symbol_of(*values: Value | None) -> Symbol:
     found = leaves(values)
     if len(found) < 2:
         return (
-            found[0].but(key="", flag=None, linear="", made=None, after=NOTHING)
+            found[0].replace(key="", flag=None, linear="", made=None, after=NOTHING)
             if found
             else Symbol()
         )
@@ -281,8 +307,8 @@ def symbol_of(*values: Value | None) -> Symbol:
         runs=NOTHING.union(*(symbol.runs for symbol in found)),
         train_ops=NOTHING.union(*(symbol.train_ops for symbol in found)),
         reads=NOTHING.union(*(symbol.reads for symbol in found)),
-        maybe=any(symbol.maybe for symbol in found),
-        opaque=any(symbol.opaque for symbol in found),
+        incomplete=any(symbol.incomplete for symbol in found),
+        unknown=any(symbol.unknown for symbol in found),
         tape=next((symbol.tape for symbol in found if symbol.tape), None),
         tags=NOTHING.union(*(symbol.tags for symbol in found)),
     )
@@ -322,7 +348,7 @@ def join(values: list[Value]) -> Value:
     """One value that stands for any of `values`."""
     flat: list[Value] = []
     for value in values:
-        flat.extend(value.options if isinstance(value, Choice) else (value,))
+        flat.extend(each_option(value))
     unique: list[Value] = []
     for value in flat:
         if not any(same(value, other) for other in unique):
@@ -330,10 +356,10 @@ def join(values: list[Value]) -> Value:
     if len(unique) == 1:
         return unique[0]
     if len(unique) > MAX_OPTIONS:
-        others = symbol_of(*unique).but(maybe=True)
+        others = symbol_of(*unique).replace(incomplete=True)
         # Of many networks to choose from, some are followed: each is a program that can be.
         called = [value for value in unique if isinstance(value, KEPT)][:FOLLOWED]
-        return Choice((*called, others.but(opaque=True))) if called else others
+        return Choice((*called, others.replace(unknown=True))) if called else others
     return Choice(tuple(unique))
 
 
@@ -348,6 +374,11 @@ def same(left: Value, right: Value) -> bool:
     if isinstance(left, Setting) and isinstance(right, Setting):
         return left.key == right.key
     return False
+
+
+def each_option(value: Value) -> tuple[Value, ...]:
+    """The values that `value` may be: more than one by an undecided branch."""
+    return value.options if isinstance(value, Choice) else (value,)
 
 
 def truth(value: Value) -> bool | None:
@@ -368,32 +399,3 @@ def truth(value: Value) -> bool | None:
     if isinstance(value, External | Setting):
         return None
     return True
-
-
-def lift(function: Callable[..., Value], *values: Value) -> Value:
-    """`function` of Consts; of Settings, a Setting whose hints went through `function`.
-
-    Anything else gives an unknown value.
-    """
-    settings = [value for value in values if isinstance(value, Setting)]
-    if not all(isinstance(value, Const | Setting) for value in values):
-        return Symbol(maybe=True)
-    if not settings:
-        return function(*(value.value for value in values if isinstance(value, Const)))
-    hints: list[Any] = []
-    for index in range(max(len(setting.hints) for setting in settings)):
-        if all(setting.hints for setting in settings):
-            result = function(*(_hint(value, index) for value in values))
-            hints += [result.value] if isinstance(result, Const) else []
-    words = (value.key if isinstance(value, Setting) else _text(value) for value in values)
-    return Setting("(" + " ".join(words) + ")", tuple(hints))
-
-
-def _hint(value: Value, index: int) -> Any:
-    if isinstance(value, Setting):
-        return value.hints[min(index, len(value.hints) - 1)]
-    return value.value if isinstance(value, Const) else None
-
-
-def _text(value: Value) -> str:
-    return repr(value.value)[:100] if isinstance(value, Const) else ""

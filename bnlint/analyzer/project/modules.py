@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from bnlint.analyzer.interpreter.values import Env
 from bnlint.analyzer.project.module_index import NameIndex, Place, posix
 from bnlint.analyzer.syntax import nodes
 
 
 @dataclass(eq=False)
 class Module:
-    """One file of the project; `env` holds its globals, filled when it is first imported."""
+    """One file of the project."""
 
     facts: nodes.ModuleFacts
     place: Place
-    env: Env = field(init=False)
-    star_imports: list[Module] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.env = Env(self, None, self.facts.module)
 
     @property
     def name(self) -> str:

@@ -1,0 +1,287 @@
+"""Lists, tuples, sets and dicts: how they are written, their items and their methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, ITEMS, Interpreter, follows
+from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.interpreter.operators import arithmetic
+from bnlint.analyzer.interpreter.values import (
+    NONE,
+    UNKNOWN,
+    Choice,
+    Const,
+    DictValue,
+    Env,
+    External,
+    ListValue,
+    RecordValue,
+    Setting,
+    Stateful,
+    Symbol,
+    Value,
+    join,
+    symbol_of,
+)
+from bnlint.analyzer.syntax import nodes
+
+# --- keys ----------------------------------------------------------------------------------
+
+
+def dict_key(value: Value) -> Any:
+    """The constant a dict is keyed with; tensors and FLAGS are keyed by identity."""
+    if isinstance(value, Const):
+        try:
+            hash(value.value)
+        except TypeError:
+            return None
+        return value.value if value.value is not None else "\0None"
+    if isinstance(value, Symbol | Setting) and value.key:
+        return f"\0{value.key}"
+    if isinstance(value, External):
+        return f"\0{value.name}"
+    if isinstance(value, Stateful):
+        return f"\0#{value.number}"
+    return None
+
+
+def is_identity(key: Any) -> bool:
+    """A dict key that stands for a tensor or another object, not for a constant."""
+    return isinstance(key, str) and key.startswith("\0")
+
+
+def identity_of(key: Any) -> str:
+    """The identity behind a dict key that stands for a tensor or another object, or ""."""
+    return key[1:] if is_identity(key) else ""
+
+
+def keys_of(target: DictValue) -> ListValue:
+    """The keys of a dict; one unknown key stands for those that are not known."""
+    keys = tuple(Const(key) for key in target.items if not is_identity(key))
+    known = target.rest is None and len(keys) == len(target.items)
+    return ListValue(keys, None if known and keys else UNKNOWN)
+
+
+# --- displays ------------------------------------------------------------------------------
+
+
+@follows(EXPRESSIONS, nodes.Display)
+def display(interpreter: Interpreter, node: nodes.Display, env: Env) -> Value:
+    items: list[Value] = []
+    rest: Symbol | None = None
+    for item in node.items:
+        value = interpreter.expr(item, env)
+        if not isinstance(item, nodes.Starred):
+            items.append(value)
+        elif isinstance(value, ListValue):
+            items.extend(value.items)
+            rest = symbol_of(rest, value.rest) if value.rest is not None else rest
+        else:
+            rest = symbol_of(rest, value if isinstance(value, Symbol) else UNKNOWN)
+    return ListValue(tuple(items), rest)
+
+
+@follows(EXPRESSIONS, nodes.DictDisplay)
+def dict_display(interpreter: Interpreter, node: nodes.DictDisplay, env: Env) -> Value:
+    result = DictValue()
+    for key, item in node.items:
+        value = interpreter.expr(item, env)
+        if key is None:
+            update(interpreter, result, value)
+        else:
+            result.slots.update(keyed(result, interpreter.expr(key, env), value))
+    return result
+
+
+# --- items ---------------------------------------------------------------------------------
+
+
+def keyed(target: DictValue, index: Value, value: Value) -> dict[Any, Value]:
+    """The slot that `target[index] = value` changes, and its new value."""
+    key = dict_key(index)
+    if key is None:  # a fed tensor's key keeps what it is computed from
+        return {"rest": symbol_of(target.rest, value, index).replace(incomplete=True)}
+    return {("=", key): value}
+
+
+@follows(ITEMS, ListValue, RecordValue)
+def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value:
+    items, rest = owner.items, owner.rest
+    if isinstance(index, Const) and isinstance(index.value, int):
+        first = 0 if rest is not None else -len(items)  # further items would be at the end
+        if first <= index.value < len(items):
+            return items[index.value]
+        return rest if rest is not None else UNKNOWN
+    options = [*items, *([rest] if rest is not None else [])]
+    return join(options) if options else UNKNOWN
+
+
+@follows(ITEMS, DictValue)
+def dict_item(interpreter: Interpreter, owner: DictValue, index: Value) -> Value:
+    items = owner.items
+    key = dict_key(index)
+    if key is not None and key in items:
+        return items[key]
+    for hint in index.hints if isinstance(index, Setting) else ():
+        found = items.get(dict_key(Const(hint)))
+        if found is not None:
+            return found
+    if items and (key is None or is_identity(key)):  # one of them, by an unknown name
+        rest = [owner.rest] if owner.rest is not None else []
+        return join([*items.values(), *rest])
+    return owner.rest if owner.rest is not None else UNKNOWN
+
+
+@follows(ITEMS, Setting)
+def setting_item(interpreter: Interpreter, owner: Setting, index: Value) -> Value:
+    return Setting(f"{owner.key}[{dict_key(index)!r}]")
+
+
+@follows(ITEMS, Symbol)
+def symbol_item(interpreter: Interpreter, owner: Symbol, index: Value) -> Value:
+    key = dict_key(index)
+    sub_key = f"{owner.key}[{key!r}]" if owner.key and key is not None else ""
+    return owner.replace(key=sub_key, flag=None if sub_key else owner.flag)
+
+
+@follows(ITEMS, External)
+def external_item(interpreter: Interpreter, owner: External, index: Value) -> Value:
+    key = dict_key(index)
+    return UNKNOWN.replace(key=f"{owner.name}[{key!r}]" if key is not None else "")
+
+
+@follows(ITEMS, Choice)
+def choice_item(interpreter: Interpreter, owner: Choice, index: Value) -> Value:
+    return join([interpreter.item(option, index) for option in owner.options])
+
+
+# --- lists ---------------------------------------------------------------------------------
+
+
+def extend(interpreter: Interpreter, target: ListValue, value: Value) -> None:
+    """`target.extend(value)`."""
+    if isinstance(value, ListValue):
+        interpreter.assign_slot(target.slots, "items", target.items + value.items)
+        if value.rest is None:
+            return
+        value = value.rest
+    interpreter.assign_slot(target.slots, "rest", symbol_of(target.rest, value))
+
+
+def list_method(interpreter: Interpreter, target: ListValue, name: str, args: Args) -> Value:
+    """A method of a list, tuple or set."""
+    follow = _LIST_METHODS.get(name)
+    result = follow(interpreter, target, args) if follow is not None else None
+    return result or symbol_of(target, *args.values()).replace(incomplete=True)
+
+
+def _append(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
+    added = tuple(args.positional[-1:])
+    interpreter.assign_slot(target.slots, "items", target.items + added)
+    return NONE
+
+
+def _extend(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
+    value = args.get(0, "object")
+    if value is None:
+        return None
+    extend(interpreter, target, value)
+    return NONE
+
+
+def _reorder(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
+    return NONE  # what is still in it, and in which order, is not followed
+
+
+def _pop(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
+    return target.items[-1] if target.items else target.rest or UNKNOWN
+
+
+def _copy(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
+    return target
+
+
+def _union(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
+    value = args.get(0, "object")
+    return target if value is None else arithmetic(interpreter, "+", target, value)
+
+
+_ListMethod = Callable[[Interpreter, ListValue, Args], "Value | None"]
+_LIST_METHODS: dict[str, _ListMethod] = {
+    **dict.fromkeys(("append", "add", "insert", "appendleft"), _append),
+    **dict.fromkeys(("extend", "update"), _extend),
+    **dict.fromkeys(("discard", "remove", "sort", "reverse", "clear"), _reorder),
+    **dict.fromkeys(("union", "__add__"), _union),
+    "pop": _pop,
+    "copy": _copy,
+}
+
+
+# --- dicts ---------------------------------------------------------------------------------
+
+
+def update(interpreter: Interpreter, target: DictValue, value: Value) -> None:
+    """`target.update(value)`."""
+    if isinstance(value, DictValue):
+        for key, item in value.items.items():
+            interpreter.assign_slot(target.slots, ("=", key), item)
+        if value.rest is not None:
+            rest = symbol_of(target.rest, value.rest)
+            interpreter.assign_slot(target.slots, "rest", rest)
+    else:
+        rest = symbol_of(target.rest, value, UNKNOWN)
+        interpreter.assign_slot(target.slots, "rest", rest)
+
+
+def dict_method(interpreter: Interpreter, target: DictValue, name: str, args: Args) -> Value:
+    """A method of a dict."""
+    follow = _DICT_METHODS.get(name)
+    if follow is None:
+        return symbol_of(target, *args.values()).replace(incomplete=True)
+    return follow(interpreter, target, args)
+
+
+def _get(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
+    default = args.get(1, "default") or NONE
+    index = args.positional[0] if args.positional else UNKNOWN
+    key = dict_key(index)
+    if target.items and (key is None or key in target.items or is_identity(key)):
+        return dict_item(interpreter, target, index)
+    return join([target.rest, default]) if target.rest is not None else default
+
+
+def _update(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
+    for value in args.positional:
+        update(interpreter, target, value)
+    for keyword, value in args.keywords.items():
+        interpreter.assign_slot(target.slots, ("=", keyword), value)
+    return NONE
+
+
+def _dict_copy(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
+    return DictValue(target.items, target.rest)
+
+
+def _values(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
+    return ListValue(tuple(target.items.values()), target.rest)
+
+
+def _items(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
+    pairs = (ListValue((Const(key), value)) for key, value in target.items.items())
+    return ListValue(tuple(pairs), target.rest)
+
+
+def _keys(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
+    return keys_of(target)
+
+
+_DICT_METHODS: dict[str, Callable[[Interpreter, DictValue, Args], Value]] = {
+    **dict.fromkeys(("get", "pop", "setdefault"), _get),
+    "update": _update,
+    "copy": _dict_copy,
+    "values": _values,
+    "items": _items,
+    "keys": _keys,
+}

@@ -1,0 +1,146 @@
+"""Loops and comprehensions: literal lists item by item, everything else once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bnlint.analyzer.interpreter.bindings import bind
+from bnlint.analyzer.interpreter.budget import MAX_UNROLL
+from bnlint.analyzer.interpreter.conditions import condition
+from bnlint.analyzer.interpreter.containers import keyed, keys_of
+from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, STATEMENTS, Interpreter, follows
+from bnlint.analyzer.interpreter.values import (
+    UNKNOWN,
+    Choice,
+    Const,
+    DictValue,
+    Env,
+    External,
+    ListValue,
+    Symbol,
+    Value,
+    symbol_of,
+)
+from bnlint.analyzer.syntax import nodes
+
+
+@follows(STATEMENTS, nodes.For)
+def for_(interpreter: Interpreter, node: nodes.For, env: Env) -> str:
+    iterable = interpreter.expr(node.iterable, env)
+    with interpreter.loop(_length(iterable)):
+        for item in loop_items(interpreter, iterable):
+            bind(interpreter, node.target, item, env, node)
+            flow = interpreter.block(node.body, env)
+            if flow == "return":
+                return flow
+            if flow in ("break", "raise"):
+                break
+    return interpreter.block(node.orelse, env)
+
+
+def _length(iterable: Value) -> int | None:
+    numbers = iterable.value if isinstance(iterable, Const) else None
+    try:
+        return len(numbers) if isinstance(numbers, range) else None
+    except OverflowError:  # more than a machine word holds
+        return None
+
+
+def loop_items(interpreter: Interpreter, iterable: Value) -> list[Value]:
+    """The values a loop is followed with; one unknown item when they are not known."""
+    if isinstance(iterable, Const) and isinstance(iterable.value, range):
+        # The second time round shows what reuse and appends do; more shows nothing new.
+        return [Const(number) for number in iterable.value[:2]]
+    if isinstance(iterable, ListValue):
+        return _list_items(iterable)
+    if isinstance(iterable, DictValue):
+        return _list_items(keys_of(iterable))
+    if isinstance(iterable, Choice):
+        options = (loop_items(interpreter, option) for option in iterable.options)
+        return max(options, key=len, default=[])
+    if isinstance(iterable, External):
+        return [interpreter.library.named(iterable.name, UNKNOWN)]
+    return [symbol_of(iterable) if isinstance(iterable, Symbol) else UNKNOWN]
+
+
+def _list_items(iterable: ListValue) -> list[Value]:
+    items = list(iterable.items[:MAX_UNROLL])
+    others = [*iterable.items[MAX_UNROLL:], iterable.rest]
+    if any(item is not None for item in others):  # one value stands for all of them
+        constants = any(isinstance(item, Const) for item in others)
+        items.append(symbol_of(*others, UNKNOWN if constants else None))
+    return items
+
+
+@follows(STATEMENTS, nodes.While)
+def while_(interpreter: Interpreter, node: nodes.While, env: Env) -> str:
+    known, _, _ = condition(interpreter, node.test, env)
+    if known is False:
+        return interpreter.block(node.orelse, env)
+    with interpreter.loop(None):
+        flow = interpreter.block(node.body, env)
+    return flow if flow == "return" else ""
+
+
+# --- comprehensions ------------------------------------------------------------------------
+
+
+@follows(EXPRESSIONS, nodes.Comprehension)
+def comprehension(interpreter: Interpreter, node: nodes.Comprehension, env: Env) -> Value:
+    inner = Env(env.module, env, env.name)
+    result: ListValue | DictValue = DictValue() if node.kind == "dict" else ListValue()
+    _comprehend(interpreter, node, 0, inner, result)
+    return result
+
+
+def _comprehend(
+    interpreter: Interpreter,
+    node: nodes.Comprehension,
+    depth: int,
+    env: Env,
+    out: ListValue | DictValue,
+) -> None:
+    """Follows the loops from the one at `depth` on."""
+    if depth == len(node.loops):
+        _element(interpreter, node, env, out)
+        return
+    target, iterable, conditions = node.loops[depth]
+    for item in loop_items(interpreter, interpreter.expr(iterable, env)):
+        bind(interpreter, target, item, env, node)
+        decided = [condition(interpreter, test, env)[0] for test in conditions]
+        if False in decided:
+            continue
+        before = out.rest
+        _comprehend(interpreter, node, depth + 1, env, out)
+        filtered = None in decided and isinstance(out, ListValue)
+        if filtered and out.rest is not None and out.rest is not before:
+            # A filter we cannot decide: some of these, and which ones matters.
+            tags = out.rest.tags | {"filtered", *_filter_tags(conditions)}
+            out.slots["rest"] = out.rest.replace(incomplete=True, tags=frozenset(tags))
+
+
+def _element(
+    interpreter: Interpreter, node: nodes.Comprehension, env: Env, out: ListValue | DictValue
+) -> None:
+    element = interpreter.expr(node.element, env)
+    if isinstance(out, DictValue):
+        key = interpreter.expr(node.key, env) if node.key is not None else UNKNOWN
+        out.slots.update(keyed(out, key, element))
+    elif isinstance(element, Symbol):
+        out.slots["rest"] = symbol_of(out.rest, element)
+    else:
+        out.slots["items"] = (*out.items, element)
+
+
+def _filter_tags(conditions: list[nodes.Expr]) -> Iterator[str]:
+    """Words that a filter mentions, e.g. "moving" in `if "moving_mean" not in v.name`."""
+    for test in conditions:
+        negative = isinstance(test, nodes.Compare) and test.op == "not in"
+        negative = negative or (isinstance(test, nodes.Unary) and test.op == "not")
+        for node in nodes.nodes_in(test):
+            text = node.value if isinstance(node, nodes.Const) else None
+            if isinstance(text, str) and any(word in text for word in _BATCH_NORM_WORDS):
+                yield "drops moving" if negative else "keeps moving"
+
+
+_BATCH_NORM_WORDS = ("moving", "BatchNorm", "batch_norm", "bn")
