@@ -7,12 +7,14 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from bnlint.cli.output import save
 from bnlint.findings import Finding, Report, lines_of
 from bnlint.lint.config import ConfigError
 from bnlint.reporting.machine import fingerprint
+from bnlint.sources.regular import read_regular
+
+MAX_BYTES = 64 * 1024 * 1024  # about a million findings
 
 
 def _key(finding: Finding, texts: Mapping[str, str], root: str) -> str:
@@ -46,9 +48,18 @@ def apply_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
       ConfigError: the file cannot be read or is not a baseline.
     """
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = json.loads(read_regular(path, MAX_BYTES).decode("utf-8"))
         left = Counter({str(key): int(count) for key, count in record["findings"].items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise ConfigError(f"{path}: not a bnlint baseline ({error})") from error
     kept = []
     for finding in report.findings:

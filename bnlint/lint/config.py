@@ -11,11 +11,18 @@ from typing import Any
 
 from bnlint.findings import Confidence, Finding
 from bnlint.registry import all_rules
+from bnlint.sources.ignore_patterns import IgnorePatterns
+from bnlint.sources.regular import read_regular
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+MAX_BYTES = 1024 * 1024  # of a settings file
+MAX_ITEMS = 1000  # of a list of settings
+_NESTING = 1000  # levels of calls: tables and lists nest a few deep
 
 
 class ConfigError(Exception):
@@ -64,11 +71,8 @@ class Config:
         return selected > 0 and selected >= specificity(code, self.ignore)
 
     def _path_matches(self, path: str, pattern: str) -> bool:
-        import pathspec
-
-        relative = os.path.relpath(path, self.root)
-        spec = pathspec.PathSpec.from_lines("gitignore", [pattern])
-        return spec.match_file(relative)
+        relative = os.path.relpath(path, self.root).replace(os.sep, "/")
+        return IgnorePatterns([pattern]).match_file(relative)
 
 
 def _code(selector: str) -> str:
@@ -113,16 +117,33 @@ def find_config(start: str) -> Path | None:
     folder = Path(os.path.abspath(start))
     for candidate in (folder, *folder.parents):
         file = candidate / "pyproject.toml"
-        if file.is_file() and "bnlint" in _read_toml(file).get("tool", {}):
+        if os.path.lexists(file) and "bnlint" in _tools(file):
             return file
     return None
 
 
+def _tools(file: Path) -> dict[str, Any]:
+    """The settings of every tool."""
+    tools = _read_toml(file).get("tool", {})
+    if not isinstance(tools, dict):
+        raise ConfigError(f"{file}: tool must be a table")
+    return tools
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
+    limit = sys.getrecursionlimit()
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = read_regular(str(file), MAX_BYTES).decode("utf-8")
+        sys.setrecursionlimit(_NESTING)  # the analyzer's own is too much for the C stack here
+        return tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{file}: nested too deeply") from error
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def load_config(file: Path | None) -> Config:
@@ -133,8 +154,7 @@ def load_config(file: Path | None) -> Config:
     """
     if file is None:
         return Config(root=os.getcwd())
-    tool = _read_toml(file).get("tool", {})
-    table = tool.get("bnlint", {}) if isinstance(tool, dict) else {}
+    table = _tools(file).get("bnlint", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: [tool.bnlint] must be a table")
     config = Config(root=str(file.parent))
@@ -154,20 +174,40 @@ def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) 
     if key == "confidence":
         return replace(config, confidence=_confidence(value, where))
     if key == "baseline" and isinstance(value, str):
-        return replace(config, baseline=str(file.parent / value))
+        return replace(config, baseline=_inside(file.parent, value, where))
     if key == "per-file-ignores" and isinstance(value, dict):
-        table = {
-            pattern: check_selectors(_strings(codes, where), where)
-            for pattern, codes in value.items()
-        }
-        return replace(config, per_file_ignores=table)
+        return replace(config, per_file_ignores=_ignores_by_pattern(value, where))
+    if key == "cache-dir":
+        raise ConfigError(f"{where}: a project cannot say where to write (--cache-dir can)")
     known = "select, ignore, exclude, confidence, baseline, per-file-ignores"
     raise ConfigError(f"{where}: unknown setting or wrong type (settings: {known})")
+
+
+def _ignores_by_pattern(table: dict[str, Any], where: str) -> dict[str, tuple[str, ...]]:
+    if len(table) > MAX_ITEMS:
+        raise ConfigError(f"{where}: more than {MAX_ITEMS} patterns")
+    return {
+        pattern: check_selectors(_strings(codes, where), where) for pattern, codes in table.items()
+    }
+
+
+def _inside(root: Path, value: str, where: str) -> str:
+    """A path that a project's settings name: below the project, links included."""
+    path = root / value
+    try:
+        below = path.resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # links in a circle, a NUL character
+        raise ConfigError(f"{where}: {value!r} is not a path: {error}") from error
+    if not below:
+        raise ConfigError(f"{where}: {value!r} leads out of the project")
+    return str(path)
 
 
 def _strings(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ConfigError(f"{where}: must be a list of strings")
+    if len(value) > MAX_ITEMS:
+        raise ConfigError(f"{where}: more than {MAX_ITEMS} items")
     return tuple(value)
 
 

@@ -10,12 +10,11 @@ import tokenize
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bnlint.findings import FileError, Location
-
-if TYPE_CHECKING:
-    import pathspec
+from bnlint.sources import ignore_patterns
+from bnlint.sources.ignore_patterns import IgnorePatterns
+from bnlint.sources.regular import Refused, read_regular
 
 MAX_BYTES = 5 * 1024 * 1024  # generated code and data; no hand-written source is this large
 SUFFIXES = (".py", ".pyw", ".ipynb")
@@ -69,9 +68,10 @@ def discover(
     """
     problems = errors if errors is not None else []
     seen: set[str] = set()
+    patterns = IgnorePatterns([*DEFAULT_EXCLUDES, *exclude])
     for path in paths:
         if os.path.isdir(path):
-            yield from _walk(path, _spec([*DEFAULT_EXCLUDES, *exclude]), problems, seen)
+            yield from _walk(path, patterns, problems, seen)
         elif not os.path.lexists(path):
             problems.append(FileError(path, "no such file or folder"))
         elif _first_time(path, seen):
@@ -86,32 +86,42 @@ def _first_time(path: str, seen: set[str]) -> bool:
     return True
 
 
-def _spec(patterns: Sequence[str]) -> pathspec.PathSpec:
-    import pathspec  # here: one file, as a hook names it, needs no patterns
-
-    return pathspec.PathSpec.from_lines("gitignore", patterns)
-
-
 def _walk(
-    root: str, spec: pathspec.PathSpec, errors: list[FileError], seen: set[str]
+    root: str, patterns: IgnorePatterns, errors: list[FileError], seen: set[str]
 ) -> Iterator[str]:
-    ignored: dict[str, pathspec.PathSpec] = {}
+    # Folder -> its .gitignore and those above it, each with the folder's depth below the root.
+    ignored: dict[str, list[tuple[int, IgnorePatterns]]] = {}
     for folder, folders, files in os.walk(root, followlinks=True, onerror=_note(errors)):
         if not _first_time(folder, seen):
             folders.clear()  # a symbolic link led back here
             continue
-        _read_gitignore(folder, ignored)
+        above = _names(os.path.relpath(folder, root))
+        active = list(ignored.get(os.path.dirname(folder), ()) if folder != root else ())
+        own = _read_gitignore(folder, errors)
+        if own is not None:
+            active.append((len(above), own))
+        ignored[folder] = active
 
-        def kept(name: str, is_folder: bool, folder: str = folder) -> bool:
-            path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root) + ("/" if is_folder else "")
-            return not spec.match_file(relative) and not _git_ignored(path, is_folder, ignored)
+        def kept(
+            name: str,
+            is_folder: bool,
+            above: list[str] = above,
+            active: list[tuple[int, IgnorePatterns]] = active,
+        ) -> bool:
+            names = [*above, name]
+            if patterns.match_entry(names, is_folder):
+                return False
+            return not any(spec.match_entry(names[depth:], is_folder) for depth, spec in active)
 
         folders[:] = sorted(name for name in folders if kept(name, True))
         for name in sorted(files):
             path = os.path.join(folder, name)
             if name.endswith(SUFFIXES) and kept(name, False) and _first_time(path, seen):
                 yield path
+
+
+def _names(relative: str) -> list[str]:
+    return [] if relative == "." else relative.split(os.sep)
 
 
 def _note(errors: list[FileError]):  # type: ignore[no-untyped-def]
@@ -121,33 +131,27 @@ def _note(errors: list[FileError]):  # type: ignore[no-untyped-def]
     return note
 
 
-def _read_gitignore(folder: str, ignored: dict[str, pathspec.PathSpec]) -> None:
+def _read_gitignore(folder: str, errors: list[FileError]) -> IgnorePatterns | None:
+    path = os.path.join(folder, ".gitignore")
     try:
-        text = Path(folder, ".gitignore").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    ignored[folder] = _spec(text.splitlines())
-
-
-def _git_ignored(path: str, is_folder: bool, ignored: dict[str, pathspec.PathSpec]) -> bool:
-    for folder, spec in ignored.items():
-        if path.startswith(folder + os.sep):
-            relative = os.path.relpath(path, folder) + ("/" if is_folder else "")
-            if spec.match_file(relative):
-                return True
-    return False
+        # git does not follow a link here, either: it may lead out of the tree.
+        data = read_regular(path, ignore_patterns.MAX_BYTES, follow=False)
+        return IgnorePatterns(data.decode("utf-8", "replace").split("\n"))
+    except (Refused, ValueError) as error:
+        reason = error.strerror if isinstance(error, Refused) else str(error)
+        errors.append(FileError(path, reason or "cannot be read"))
+    except OSError:  # there is none, or it is not for this user: as git
+        pass
+    return None
 
 
 def read_source(path: str, max_bytes: int = MAX_BYTES) -> Source | FileError:
     """Reads one file, or says why it cannot be linted."""
     try:
-        if os.path.isdir(path):
-            return FileError(path, "is a folder, not a file")
-        if os.path.getsize(path) > max_bytes:
-            return FileError(path, f"larger than {max_bytes} bytes, not read")
-        data = Path(path).read_bytes()
+        data = read_regular(path, max_bytes)
     except OSError as error:
-        reason = "broken symbolic link" if os.path.islink(path) else error.strerror
+        broken = os.path.islink(path) and not isinstance(error, Refused)
+        reason = "broken symbolic link" if broken else error.strerror
         return FileError(path, reason or "cannot be read")
     return source_from_bytes(data, path)
 
@@ -171,11 +175,19 @@ def _decode(data: bytes, path: str) -> tuple[str, str] | FileError:
         return FileError(path, "holds NUL bytes: a binary file?")
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        return data.decode(encoding), encoding
-    except (SyntaxError, LookupError) as error:
-        return FileError(path, f"encoding: {error}")
+        return _without_halves(data.decode(encoding)), encoding
     except UnicodeDecodeError as error:
         return FileError(path, f"is not valid {encoding}: {error.reason} at byte {error.start}")
+    except (SyntaxError, LookupError, UnicodeError) as error:
+        return FileError(path, f"encoding: {error}")
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+def _without_halves(text: str) -> str:
+    """Half a surrogate pair is no character: JSON and some encodings let it through."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def module_name(path: str) -> str:
@@ -203,7 +215,8 @@ def _notebook(data: bytes, path: str) -> Source | FileError:
         lines, spans = _cell_lines(cells)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return FileError(path, "not a Jupyter notebook (nbformat 4 JSON)")
-    return Source(path, module_name(path), "\n".join(lines) + "\n", tuple(spans))
+    text = _without_halves("\n".join(lines) + "\n")
+    return Source(path, module_name(path), text, tuple(spans))
 
 
 def _cell_lines(cells: list[dict[str, object]]) -> tuple[list[str], list[tuple[int, int]]]:
