@@ -1,9 +1,8 @@
 """bnlint: find batch-norm training/eval mistakes in TensorFlow code, graphs and predictions."""
 
-import importlib
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: `python -m bnlint` passes through before it can take the current folder
+# off the import path.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bnlint.runtime.inspect import inspect_graph, inspect_model
     from bnlint.runtime.monitor.callbacks import keras_callback
@@ -12,10 +11,7 @@ if TYPE_CHECKING:
     from bnlint.runtime.predictions.mode_gap import ModeGapMonitor
     from bnlint.runtime.predictions.shards import monitor_shards
 
-try:
-    __version__ = version("bnlint")
-except PackageNotFoundError:  # running from a source tree that was never installed
-    __version__ = "0+unknown"
+    __version__: str
 
 # Loaded on first use, so that `import bnlint` stays free of NumPy and TensorFlow.
 _HOMES = {
@@ -39,11 +35,24 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("bnlint")
+    except PackageNotFoundError:  # running from a source tree that was never installed
+        return "0+unknown"
+
+
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, "__version__"])

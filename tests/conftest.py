@@ -1,10 +1,16 @@
-"""Dask clusters of processes, for the tests of every part that can use one."""
+"""A cache folder for the tests alone, and Dask clusters for every part that can use one."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 
 import pytest
 
 from bnlint.execution.dask_executor import Dask
+
+# The commands that tests start inherit it; the user's own cache is left alone.
+_CACHES = tempfile.TemporaryDirectory(prefix="bnlint-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHES.name
 
 
 @pytest.fixture

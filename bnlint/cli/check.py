@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bnlint.analyzer.cache import FOLDER, Cache
+from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.output import save
@@ -59,7 +59,7 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @engine_options
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--cache-dir", envvar="BNLINT_CACHE_DIR",
-              help="Where results are kept (default: .bnlint_cache in the project).")  # fmt: skip
+              help="Where results are kept (default: the user's cache folder).")  # fmt: skip
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
 def check(paths: tuple[str, ...], **options: Any) -> None:
     """Lint PATHS (default: the current folder; '-' reads stdin)."""
@@ -98,7 +98,7 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     if options["write_baseline"] and not config.baseline:
         raise ConfigError("--write-baseline needs --baseline FILE")
     sources, errors = _read(paths, config, options["stdin_filename"])
-    cache = Cache(_cache_folder(config, options))
+    cache = _cache(config, options)
     engine = open_engine(options, len(sources))
     try:
         with _progress(len(sources)) as progress:
@@ -109,10 +109,10 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
         cache.close()
 
 
-def _cache_folder(config: Config, options: dict[str, Any]) -> str | None:
+def _cache(config: Config, options: dict[str, Any]) -> Cache:
     if options["no_cache"]:
-        return None
-    return options["cache_dir"] or os.path.join(config.root, FOLDER)
+        return Cache()
+    return Cache(options["cache_dir"] or user_folder(), config.root)
 
 
 def _finish(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> int:

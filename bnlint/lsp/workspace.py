@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bnlint.analyzer.cache import FOLDER, Cache
+from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.findings import FileError, Report
 from bnlint.lint.baseline import apply_baseline
 from bnlint.lint.config import Config, ConfigError, find_config, load_config
@@ -117,7 +117,7 @@ def _cache(folder: str) -> Cache:
     """The project's cache; beside a file that is opened from elsewhere nothing is written."""
     if not folder:
         return Cache()
-    return Cache(os.environ.get("BNLINT_CACHE_DIR") or os.path.join(folder, FOLDER))
+    return Cache(os.environ.get("BNLINT_CACHE_DIR") or user_folder(), folder)
 
 
 def _settings(start: str, errors: list[FileError]) -> Config:
