@@ -4,6 +4,8 @@
 # off the import path.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from bnlint.runtime.inspect import inspect_graph, inspect_model
     from bnlint.runtime.monitor.callbacks import keras_callback
     from bnlint.runtime.monitor.hooks import BatchNormHook
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> "Any":
     if name == "__version__":
         return _version()
     if name not in _HOMES:
