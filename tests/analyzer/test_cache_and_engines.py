@@ -133,22 +133,9 @@ def test_a_damaged_cache_is_rebuilt_silently(
     assert capfd.readouterr() == ("", "")
 
 
-<<<<<<< HEAD
-def test_a_hostile_cache_executes_nothing_and_harms_no_other_file(tmp_path: Path) -> None:
-    other = tmp_path / "important"
-    other.write_bytes(b"data")
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "results.sqlite3").symlink_to(other)
-    Cache(str(tmp_path / "cache")).put({b"k": b"v"})
-    (tmp_path / "link").symlink_to(tmp_path / "cache", target_is_directory=True)
-    Cache(str(tmp_path / "link")).put({b"k": b"v"})
-    assert other.read_bytes() == b"data"
-    # Stored facts that are well-formed MessagePack, but not facts.
-    result = check([Member("x.py", "x", False, Parsed(b"\x93\x01\x02\x03"), Place("/x.py"))])
-=======
 def test_stored_facts_that_are_no_facts_are_an_error() -> None:
-    result = check([Member("x.py", "x", False, Parsed(b"\x93\x01\x02\x03"))])
->>>>>>> ff46b97 (The cache lies in the user's cache folder, private, bound to a secret; python -m bnlint)
+    # Well-formed MessagePack, but not facts.
+    result = check([Member("x.py", "x", False, Parsed(b"\x93\x01\x02\x03"), Place("/x.py"))])
     assert [error.path for error in result.errors] == ["x.py"] and not result.findings
 
 
