@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
+from bnlint.limits import too_short
 from bnlint.program.events import Answer, Program
 from bnlint.rule import Rule, example
-
-INITIAL_SHARE = 0.1  # of the initial value that is left at the end of training
-SMOKE_TEST = 50  # a loop of fewer steps tries the program out, it trains nothing
 
 RULE = Rule(
     code="BN303",
@@ -25,8 +23,6 @@ normalizes with statistics that are mostly made up. bnlint reports more than 10 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
     for length in program.training_lengths:
-        if length.steps < SMOKE_TEST:
-            continue
         slow = [
             norm
             for op in program.train_ops
@@ -35,7 +31,7 @@ def check(program: Program) -> Iterator[Finding]:
             and not norm.zero_debias
             and not norm.training.is_false
             and op.runs_updates_of(norm) is Answer.YES
-            and norm.decay**length.steps > INITIAL_SHARE
+            and too_short(norm.decay, length.steps)
         ]
         if not slow:
             continue

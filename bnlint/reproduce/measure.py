@@ -17,7 +17,7 @@ import wrapt
 
 from bnlint.reproduce.outcome import Layer
 from bnlint.runtime.keras_model import Moments
-from bnlint.runtime.stored.statistics import Statistics
+from bnlint.runtime.moving_statistics import Statistics
 
 RESULTS = "results.npz"
 MEASURED = "measured.json"

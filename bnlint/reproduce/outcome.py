@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bnlint.runtime.stored.statistics import Statistics
+from bnlint.runtime.moving_statistics import Statistics, mean_shift, variance_log_ratio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,12 +55,11 @@ class Layer:
     def _distance(self) -> tuple[float, float]:
         import numpy as np
 
-        from bnlint.runtime.monitor.statistics import Statistics as Vectors
-        from bnlint.runtime.monitor.statistics import distance
-
-        moving = Vectors(np.array(self.moving_mean), np.array(self.moving_variance))
-        data = Vectors(np.array(self.data_mean), np.array(self.data_variance))
-        return distance(moving, data, EPSILON)
+        moving = Statistics(mean=self.moving_mean, variance=self.moving_variance)
+        data = Statistics(mean=self.data_mean, variance=self.data_variance)
+        shift = np.median(mean_shift(moving, data, EPSILON))
+        ratio = np.exp(np.median(variance_log_ratio(moving, data, EPSILON)))
+        return float(shift), float(ratio)
 
 
 @dataclass(frozen=True)

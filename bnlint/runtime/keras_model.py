@@ -9,10 +9,11 @@ from typing import Any
 
 from bnlint.findings import Finding, Location, Related, sorted_findings
 from bnlint.registry import all_rules
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.report import BatchNormInfo, GraphReport
 from bnlint.runtime.stored.keras_files import settings
 from bnlint.runtime.stored.protos import LoadError
-from bnlint.runtime.stored.statistics import Measured, Statistics, check_measured, check_stored
+from bnlint.runtime.stored.statistics import Measured, check_measured, check_stored
 
 _BATCH = 64  # rows run at a time in a measured check
 _SHOWN = 10

@@ -9,18 +9,18 @@ from bnlint.findings import Confidence
 from bnlint.runtime.monitor.statistics import (
     OverheadBudget,
     Schedule,
-    Statistics,
     StatisticsWatch,
     WatchedLayer,
     batch_statistics,
-    distance,
     spread,
 )
+from bnlint.runtime.moving_statistics import Statistics, distance, distance_limit
 
 
 def statistics(mean: float, variance: float, gamma: float | None = None) -> Statistics:
-    affine = None if gamma is None else np.full(6, gamma, np.float32)
-    return Statistics(np.full(3, mean, np.float32), np.full(3, variance, np.float32), affine)
+    scale = None if gamma is None else np.full(3, gamma, np.float32)
+    moments = (np.full(3, value, np.float32) for value in (mean, variance))
+    return Statistics("bn", *moments, gamma=scale)
 
 
 def watch(**options: object) -> StatisticsWatch:
@@ -65,8 +65,8 @@ def test_without_gamma_and_beta_the_confidence_is_less() -> None:
 @pytest.mark.parametrize(
     ("bad", "text"),
     [
-        (statistics(np.nan, 1), "NaN or infinity"),
-        (statistics(0, np.inf), "NaN or infinity"),
+        (statistics(np.nan, 1), "NaN or infinite"),
+        (statistics(0, np.inf), "NaN or infinite"),
         (statistics(0, -1e-3), "negative"),
     ],
 )
@@ -125,17 +125,18 @@ def test_statistics_far_from_the_last_batches() -> None:
     observer = watch(decay=0.99)
     train(observer, 0.99, [(0.0, 1.0)] * 300 + [(30.0, 1.0)] * 8)
     (finding,) = observer.conclude()
-    assert finding.code == "BN503" and "means differ by" in finding.message
+    assert finding.code == "BN503" and "one standard deviation" in finding.message
 
 
 @pytest.mark.parametrize("decay", [0.9, 0.99, 0.999])
 def test_batch_statistics_are_recovered(decay: float) -> None:
     random = np.random.default_rng(3)
     before, batch = (
-        Statistics(random.normal(size=8).astype("f4"), random.uniform(0.5, 2, 8).astype("f4"))
+        Statistics("", random.normal(size=8).astype("f4"), random.uniform(0.5, 2, 8).astype("f4"))
         for _ in range(2)
     )
     after = Statistics(
+        "",
         (decay * before.mean + (1 - decay) * batch.mean).astype("f4"),
         (decay * before.variance + (1 - decay) * batch.variance).astype("f4"),
     )
@@ -145,8 +146,15 @@ def test_batch_statistics_are_recovered(decay: float) -> None:
 
 
 def test_distance() -> None:
-    shift, ratio = distance(statistics(4, 16), statistics(0, 4), epsilon=0.0)
-    assert (shift, ratio) == (pytest.approx(2.0), pytest.approx(4.0))
+    """The mean's 2 standard deviations count for more than the variance's factor of 4."""
+    assert distance(statistics(4, 16), statistics(0, 4), epsilon=0.0) == pytest.approx(2.0)
+    assert distance(statistics(1, 64), statistics(0, 4), epsilon=0.0) == pytest.approx(2.0)
+    assert distance(statistics(0, 4), Statistics(mean=np.zeros(2), variance=np.ones(2))) == 0.0
+
+
+def test_fewer_examples_need_a_larger_distance() -> None:
+    assert distance_limit(7) == float("inf")
+    assert distance_limit(9) == pytest.approx(2.0) and distance_limit(900) == pytest.approx(1.1)
 
 
 class Clock:

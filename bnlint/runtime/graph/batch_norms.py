@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bnlint.runtime.graph.table import ASSIGN_OPS, IF_OPS, MERGE_OPS, Edge, Graph, array_value
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.report import BatchNormInfo, Kind, Mode
-from bnlint.runtime.stored.statistics import Statistics
 
 FUSED_OPS = frozenset(
     {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "_FusedBatchNormEx"}

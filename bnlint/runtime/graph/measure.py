@@ -14,8 +14,9 @@ from typing import Any
 from bnlint.runtime.graph.batch_norms import BatchNorm, describe, find_batch_norms
 from bnlint.runtime.graph.build import from_meta_graph
 from bnlint.runtime.graph.table import Graph
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.stored.protos import LoadError
-from bnlint.runtime.stored.statistics import Measured, Statistics
+from bnlint.runtime.stored.statistics import Measured
 
 _BATCH = 64  # rows run at a time
 # Python callbacks, files, processes of other machines: nothing a forward pass needs.

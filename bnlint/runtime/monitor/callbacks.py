@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from bnlint.findings import Finding
-from bnlint.runtime.keras_model import batch_norm_layers
+from bnlint.runtime.keras_model import batch_norm_layers, stored_statistics
 from bnlint.runtime.monitor.statistics import (
     OverheadBudget,
     Schedule,
-    Statistics,
     StatisticsWatch,
     WatchedLayer,
     spread,
@@ -151,7 +150,7 @@ class _BatchNormWatcher:
         assert self._budget is not None and self.watch is not None
         found: list[Finding] = []
         with self._guard(), self._budget.charge():
-            values = {name: _statistics(layer) for name, layer in self._layers.items()}
+            values = {name: stored_statistics(layer) for name, layer in self._layers.items()}
             found = self.watch.observe(self._step, values)
         self._tell(found)
 
@@ -180,15 +179,3 @@ def _watched(name: str, layer: Any) -> WatchedLayer:
     renorm = getattr(layer, "renorm", False)  # tf-keras: its updates are no plain average
     decay = None if renorm else float(layer.momentum)
     return WatchedLayer(name, decay, moves=bool(layer.trainable))
-
-
-def _statistics(layer: Any) -> Statistics:
-    import numpy as np
-
-    trained = (getattr(layer, name, None) for name in ("gamma", "beta"))
-    affine = [variable.numpy() for variable in trained if variable is not None]
-    return Statistics(
-        layer.moving_mean.numpy(),
-        layer.moving_variance.numpy(),
-        np.concatenate(affine) if affine else None,
-    )

@@ -12,12 +12,12 @@ from bnlint.runtime.graph.train_ops import OPTIMIZER_OP
 from bnlint.runtime.monitor.statistics import (
     OverheadBudget,
     Schedule,
-    Statistics,
     StatisticsWatch,
     WatchedLayer,
     spread,
     warn_failure,
 )
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.report import BatchNormInfo, GraphReport
 
 _MAX_FETCH_SETS = 64
@@ -91,7 +91,7 @@ class SessionMonitor:
       report: the inspections of up to 8 train ops in one; None before the first training step.
       watch: the statistics' watch; None where there is nothing to watch.
       findings: every finding so far.
-      failure: what the inspector died of; None as a rule.
+      failure: the exception that stopped the inspection; None while it works.
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class SessionMonitor:
         with self._guard(), self._budget.charge():
             fetches = [(reader.mean, reader.variance) for reader in self._readers]
             values = {
-                reader.layer.name: Statistics(mean, variance)
+                reader.layer.name: Statistics(reader.layer.name, mean, variance)
                 for reader, (mean, variance) in zip(
                     self._readers, session.run(fetches), strict=True
                 )

@@ -15,8 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bnlint.findings import Confidence, Finding, Location, Related
+from bnlint.limits import settled, too_short
 from bnlint.registry import all_rules
-from bnlint.rules.bn303_decay_too_slow import INITIAL_SHARE, SMOKE_TEST
+from bnlint.runtime.moving_statistics import (
+    Statistics,
+    distance,
+    distance_limit,
+    distance_text,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +31,7 @@ PATIENCE = 10
 """Training steps at the initial values, bit for bit, after which nothing seems to update them."""
 
 PAIRS_KEPT = 8
-_PAIRS_NEEDED = 3
+_EXAMPLES_PER_BATCH = 2  # at least: a batch of one has no variance to normalize by
 MAX_LAYERS = 16
 
 
@@ -34,7 +40,7 @@ class BatchNormWarning(UserWarning):
 
 
 def warn(finding: Finding) -> None:
-    """The default way to tell: a Python warning."""
+    """Reports a finding as a Python warning; the default of `on_finding`."""
     node = f" [{finding.location.node}]" if finding.location.node else ""
     text = f"{finding.code} {finding.message}{node} {finding.help}"
     warnings.warn(text, BatchNormWarning, stacklevel=3)
@@ -55,33 +61,6 @@ class WatchedLayer:
     moves: bool = True
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Mean and variance per channel: float arrays of shape (channels,).
-
-    Attributes:
-      affine: gamma and beta, whichever the layer has, as one vector; None where it has neither,
-        or they are not watched.
-    """
-
-    mean: np.ndarray
-    variance: np.ndarray
-    affine: np.ndarray | None = None
-
-    def equals(self, other: Statistics) -> bool:
-        """Bit for bit."""
-        import numpy as np
-
-        return np.array_equal(self.mean, other.mean) and np.array_equal(
-            self.variance, other.variance
-        )
-
-    @property
-    def initial(self) -> bool:
-        """Mean 0 and variance 1 in every channel, as batch norm initialises them."""
-        return bool((self.mean == 0).all() and (self.variance == 1).all())
-
-
 def batch_statistics(before: Statistics, after: Statistics, decay: float) -> Statistics:
     """The batch statistics of one step, from the moving statistics around that step.
 
@@ -96,21 +75,7 @@ def batch_statistics(before: Statistics, after: Statistics, decay: float) -> Sta
         return old64 + (new.astype(np.float64) - old64) / (1 - decay)
 
     mean, variance = solve(before.mean, after.mean), solve(before.variance, after.variance)
-    return Statistics(mean, np.maximum(variance, 0.0))
-
-
-def distance(moving: Statistics, batch: Statistics, epsilon: float = 1e-3) -> tuple[float, float]:
-    """How far moving statistics are from batch statistics, as medians over the channels.
-
-    Returns:
-      |difference of means| in batch standard deviations, and the ratio of variances (>= 1).
-    """
-    import numpy as np
-
-    deviation = np.sqrt(batch.variance + epsilon)
-    shift = np.median(np.abs(moving.mean - batch.mean) / deviation)
-    log_ratio = np.log((moving.variance + epsilon) / (batch.variance + epsilon))
-    return float(shift), float(np.exp(np.median(np.abs(log_ratio))))
+    return Statistics(before.name, mean, np.maximum(variance, 0.0))
 
 
 class OverheadBudget:
@@ -176,7 +141,8 @@ class StatisticsWatch:
             before = self.latest.get(name)
             first_step, first = self._first.setdefault(name, (step, now))
             layer = self.layers[name]
-            problems += _broken(name, now)
+            if now.invalid:
+                problems.append(_Problem("BN502", name, now.invalid))
             if layer.moves and step - first_step >= PATIENCE and _never_updated(first, now):
                 problems.append(self._still(name, step - first_step, now))
             elif before is not None and step == self._latest_step + 1:
@@ -199,7 +165,7 @@ class StatisticsWatch:
         if not pairs:
             return None
         mean = np.mean([pair.mean for pair in pairs], axis=0)
-        return Statistics(mean, np.mean([pair.variance for pair in pairs], axis=0))
+        return Statistics(name, mean, np.mean([pair.variance for pair in pairs], axis=0))
 
     def conclude(self) -> list[Finding]:
         """What there is to say at the end: statistics that did not catch up with the batches."""
@@ -212,23 +178,21 @@ class StatisticsWatch:
                 continue
             if ("BN502", name) in self._told:
                 continue
-            if first.initial and layer.decay**steps > INITIAL_SHARE:
-                problems += _too_short(layer, steps)
-            elif len(self._pairs.get(name, ())) >= _PAIRS_NEEDED:
+            if first.at_initial_values and not settled(layer.decay, steps):
+                if too_short(layer.decay, steps):
+                    problems.append(_too_short(layer.decay, name, steps))
+            else:
                 problems += self._far(name, moving)
         return self._findings(problems)
 
     def _far(self, name: str, moving: Statistics) -> list[_Problem]:
         batch = self.batch(name)
-        assert batch is not None
-        shift, ratio = distance(moving, batch)
-        if shift <= 2 and ratio <= 8:
+        if batch is None:
             return []
-        message = (
-            f"moving statistics are far from the batches' of the last steps: means differ by"
-            f" {shift:.1f} standard deviations, variances by a factor of {ratio:.1f} (medians"
-            " over the channels)"
-        )
+        far = distance(moving, batch)
+        if far <= distance_limit(len(self._pairs[name]) * _EXAMPLES_PER_BATCH):
+            return []
+        message = f"moving statistics and those of the last steps' batches are {distance_text(far)}"
         return [_Problem("BN503", name, message, Confidence.MEDIUM)]
 
     def _still(self, name: str, steps: int, now: Statistics) -> _Problem:
@@ -236,7 +200,7 @@ class StatisticsWatch:
             f"moving statistics are still at their initial 0 and 1 after {steps} training steps:"
             " nothing updates them"
         )
-        confidence = Confidence.MEDIUM if now.affine is None else Confidence.HIGH
+        confidence = Confidence.HIGH if now.has_affine else Confidence.MEDIUM
         return _Problem(self._still_code, name, message, confidence)
 
     def _findings(self, problems: list[_Problem]) -> list[Finding]:
@@ -265,24 +229,12 @@ class _Problem:
     confidence: Confidence = Confidence.HIGH
 
 
-def _broken(name: str, now: Statistics) -> list[_Problem]:
-    import numpy as np
-
-    if not (np.isfinite(now.mean).all() and np.isfinite(now.variance).all()):
-        return [_Problem("BN502", name, "moving statistics hold NaN or infinity")]
-    if (now.variance < 0).any():
-        return [_Problem("BN502", name, "a moving variance is negative")]
-    return []
-
-
-def _too_short(layer: WatchedLayer, steps: int) -> list[_Problem]:
-    if layer.decay is None or steps < SMOKE_TEST:
-        return []
+def _too_short(decay: float, name: str, steps: int) -> _Problem:
     message = (
-        f"after {steps} steps with decay {layer.decay:g} the moving statistics still"
-        f" hold {layer.decay**steps:.0%} of their initial values"
+        f"after {steps} steps with decay {decay:g} the moving statistics still"
+        f" hold {decay**steps:.0%} of their initial values"
     )
-    return [_Problem("BN303", layer.name, message, Confidence.MEDIUM)]
+    return _Problem("BN303", name, message, Confidence.MEDIUM)
 
 
 def _never_updated(first: Statistics, now: Statistics) -> bool:
@@ -291,13 +243,9 @@ def _never_updated(first: Statistics, now: Statistics) -> bool:
     Pretrained statistics may be kept on purpose, and a layer whose gamma and beta don't move
     takes no part in this training: neither is a mistake.
     """
-    import numpy as np
-
-    if not (first.initial and now.equals(first)):
+    if not (first.at_initial_values and now.equals(first)):
         return False
-    return (
-        first.affine is None or now.affine is None or not np.array_equal(first.affine, now.affine)
-    )
+    return not first.has_affine or not first.same_affine(now)
 
 
 class Schedule:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.stored.protos import LoadError
 from bnlint.runtime.stored.statistics import (
     MAX_ELEMENTS,
     MAX_TOTAL,
-    Statistics,
     group_variables,
     step_names,
 )

@@ -15,9 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.stored.keras_files import KerasFile, KerasLayer, read_keras
 from bnlint.runtime.stored.protos import LoadError
-from bnlint.runtime.stored.statistics import Statistics
 
 _SECONDS = 60.0
 _BYTES_PER_SECOND = 20e6  # slow disks have to be waited for

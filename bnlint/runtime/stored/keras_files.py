@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.stored.checkpoints import Stored, as_floats, check_total, largest_step, wanted
 from bnlint.runtime.stored.protos import LoadError
-from bnlint.runtime.stored.statistics import MAX_ELEMENTS, Statistics, group_variables, step_names
+from bnlint.runtime.stored.statistics import MAX_ELEMENTS, group_variables, step_names
 
 _MAX_CONFIG = 1 << 26
 _MAX_WEIGHTS = 1 << 33  # bytes

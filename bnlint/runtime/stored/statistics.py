@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bnlint.findings import Confidence, Finding, Location, Related
+from bnlint.limits import INITIAL_SHARE, settled, steps_to_settle
 from bnlint.registry import all_rules
+from bnlint.runtime.moving_statistics import Statistics, distance, distance_limit, distance_text
 
 MAX_ELEMENTS = 1 << 24
 """Longest vector that is read: no batch norm has that many channels."""
@@ -26,22 +26,7 @@ _PARTS = {
 }
 _STEP_NAMES = frozenset({"global_step", "iter", "iteration", "iterations", "_iterations"})
 _SCOPE = re.compile(r"(^|[/_.])(sync_?)?(batch_?norm(alization)?(_v\d)?|bn)([_\d./]|$)", re.I)
-_NEGATIVE = -1e-6
-_REMAINING = 0.05  # share of the initial value that a settled moving average may still have
-_MIN_EXAMPLES = 8
 _SHOWN = 10  # batch norms named in one finding
-
-
-@dataclass
-class Statistics:
-    """One batch norm's stored vectors, float arrays of shape [channels]; None where absent."""
-
-    name: str
-    mean: Any = None
-    variance: Any = None
-    gamma: Any = None
-    beta: Any = None
-    decay: float | None = None
 
 
 def group_variables(names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -74,7 +59,7 @@ def check_stored(
     """
     yield from _missing(groups, path)
     with_statistics = [one for one in groups if one.mean is not None or one.variance is not None]
-    invalid = [(one, why) for one in with_statistics if (why := _invalid(one))]
+    invalid = [(one, f"{one.name!r}: {one.invalid}") for one in with_statistics if one.invalid]
     if invalid:
         yield _finding("BN502", invalid, path, Confidence.HIGH)
     yield from _initial(with_statistics, path, steps)
@@ -95,46 +80,15 @@ def _missing(groups: Sequence[Statistics], path: str) -> Iterator[Finding]:
         yield _finding("BN301", missing, path, Confidence.HIGH)
 
 
-def _invalid(one: Statistics) -> str:
-    import numpy as np
-
-    for what, values in (("mean", one.mean), ("variance", one.variance)):
-        if values is None:
-            continue
-        bad = int(values.size - np.isfinite(values).sum())
-        if bad:
-            return f"{one.name!r}: {bad} of {values.size} moving {what} values are NaN or infinite"
-    if one.variance is not None and (negative := int((one.variance < _NEGATIVE).sum())):
-        return f"{one.name!r}: {negative} of {one.variance.size} moving variances are negative"
-    return ""
-
-
-def at_initial_values(one: Statistics) -> bool:
-    """Mean exactly 0 and variance exactly 1, in every channel."""
-    return (
-        one.mean is not None
-        and one.variance is not None
-        and one.mean.size > 0
-        and bool((one.mean == 0).all())
-        and bool((one.variance == 1).all())
-    )
-
-
-def _trained(one: Statistics) -> bool:
-    """Gamma or beta has left its initial value."""
-    moved_gamma = one.gamma is not None and bool((one.gamma != 1).any())
-    return moved_gamma or (one.beta is not None and bool((one.beta != 0).any()))
-
-
 def _initial(groups: Sequence[Statistics], path: str, steps: int | None) -> Iterator[Finding]:
     stuck, unsure = [], []
     for one in groups:
-        if not at_initial_values(one):
+        if not one.at_initial_values:
             continue
         message = f"{one.name!r} has moving mean 0 and moving variance 1 in every channel"
-        if _trained(one):
+        if one.affine_was_trained:
             stuck.append((one, message + ", though its gamma or beta was trained"))
-        elif one.gamma is None and one.beta is None and steps:
+        elif steps and not one.has_affine:
             unsure.append((one, f"{message} after {steps} steps"))
     if stuck:
         yield _finding("BN501", stuck, path, Confidence.HIGH)
@@ -147,14 +101,15 @@ def _too_few_steps(groups: Sequence[Statistics], path: str, steps: int | None) -
         return
     slow = []
     for one in groups:
-        if one.decay is None or not 0 < one.decay < 1 or at_initial_values(one):
+        if one.decay is None or not 0 < one.decay < 1 or one.at_initial_values:
             continue
         share = one.decay**steps
-        if share > _REMAINING and _may_have_started_at_one(one, share):
-            needed = math.ceil(math.log(_REMAINING) / math.log(one.decay))
+        if not settled(one.decay, steps) and _may_have_started_at_one(one, share):
+            needed = steps_to_settle(one.decay)
             message = (
                 f"{one.name!r}: after {steps} steps of decay {one.decay:g}, {share:.0%} of the "
-                f"moving statistics is still the initial value ({needed} steps bring it to 5%)"
+                f"moving statistics is still the initial value ({needed} steps bring it to "
+                f"{INITIAL_SHARE:.0%})"
             )
             slow.append((one, message))
     if slow:
@@ -185,13 +140,13 @@ class Measured:
 
     @property
     def distance(self) -> float:
-        """See `statistics_distance`."""
-        return statistics_distance(self.stored, self.batch, self.epsilon)
+        """See `bnlint.runtime.moving_statistics.distance`."""
+        return distance(self.stored, self.batch, self.epsilon)
 
     @property
     def limit(self) -> float:
-        """The distance from which BN503 is reported; few examples are noisy, so more for them."""
-        return 1 + 3 / math.sqrt(self.examples) if self.examples >= _MIN_EXAMPLES else math.inf
+        """The distance from which BN503 is reported."""
+        return distance_limit(self.examples)
 
 
 def check_measured(measured: Iterable[Measured], path: str) -> Iterator[Finding]:
@@ -200,37 +155,12 @@ def check_measured(measured: Iterable[Measured], path: str) -> Iterator[Finding]
     for one in measured:
         if one.distance > one.limit:
             message = (
-                f"{one.stored.name!r}: the moving statistics are {one.distance:.1f} away from the "
-                f"batch statistics of {one.examples} examples (median over channels; 1 is one "
-                "standard deviation, or a factor of 4 in the variance)"
+                f"{one.stored.name!r}: the moving statistics and the batch statistics of "
+                f"{one.examples} examples are {distance_text(one.distance)}"
             )
             far.append((one.stored, message))
     if far:
         yield _finding("BN503", far, path, Confidence.MEDIUM)
-
-
-def statistics_distance(stored: Statistics, batch: Statistics, epsilon: float = 1e-3) -> float:
-    """How far moving statistics are from batch statistics: the median over channels of
-    max(|M - m| / sqrt(v + epsilon), |ln((V + epsilon) / (v + epsilon))| / ln 4).
-
-    Half of the channels must be off before the median is, so a few dead or rare channels
-    do not count. 0.0 when the shapes differ, or nothing is finite.
-    """
-    import numpy as np
-
-    if (
-        stored.mean is None
-        or stored.variance is None
-        or np.shape(stored.mean) != np.shape(batch.mean)
-    ):
-        return 0.0
-    variance = np.maximum(np.asarray(batch.variance, np.float64), 0) + epsilon
-    moving = np.maximum(np.asarray(stored.variance, np.float64), 0) + epsilon
-    shift = np.abs(np.asarray(stored.mean, np.float64) - batch.mean) / np.sqrt(variance)
-    scale = np.abs(np.log(moving / variance)) / math.log(4)
-    distance = np.maximum(shift, scale)
-    distance = distance[np.isfinite(distance)]
-    return float(np.median(distance)) if distance.size else 0.0
 
 
 def _finding(
