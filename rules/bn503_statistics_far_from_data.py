@@ -21,7 +21,8 @@ input are measured. Per channel, with batch mean m, batch variance v, moving mea
 variance V, the distance is the larger of |M - m| / sqrt(v + epsilon) and
 |ln((V + epsilon) / (v + epsilon))| / ln 4. A finding means that at least half of the channels
 are farther than 1 + 3 / sqrt(n) for n examples: a full standard deviation in the mean or a factor
-of 4 in the variance, beyond what n examples can tell. Fewer than 8 examples are not judged.
+of 4 in the variance, beyond what n examples can tell. Fewer than 8 examples are not judged. A running training is judged
+by its last batches, each of which counts as two examples, the fewest that have a variance.
 """.strip(),
     help="Feed data preprocessed as in training; if it is, train longer, lower the decay, or"
     " recompute the statistics over training data.",

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bnlint.findings import Confidence, Finding, Location, Severity
+from bnlint.findings import Severity
 from bnlint.rule import Rule
-
-if TYPE_CHECKING:
-    from bnlint.runtime.predictions.collapse import PredictionReport
 
 RULE = Rule(
     code="BN601",
@@ -44,28 +39,3 @@ alarm has low confidence.
     " restored: run `bnlint inspect` on the checkpoint and `bnlint` on the training script.",
     found_by=("predictions",),
 )
-
-
-def findings(report: PredictionReport, path: str) -> list[Finding]:
-    """Findings of one report: collapsed predictions, and rows of NaN."""
-    found = []
-    place = Location(path)
-    rows = report.rows + report.nan_rows
-    if report.nan_rows:
-        message = f"{report.nan_rows} of {rows} rows of scores hold NaN"
-        found.append(RULE.finding(place, f"{message}, which argmax turns into a class"))
-    if report.collapsed and report.test:
-        without_labels = report.expected_effective_classes is None
-        message = (
-            f"predictions are collapsed: {report.top_share:.1%} of {report.rows} rows are class"
-            f" {report.top_class}, {report.effective_classes:.2f} effective classes"
-        )
-        if not without_labels:
-            message += (
-                f" where {report.expected_effective_classes:.2f} are expected;"
-                f" {report.test.statistic:.1%} of the rows are in surplus"
-            )
-        message += f" ({report.test.p_text} against {report.against})"
-        confidence = Confidence.LOW if without_labels else Confidence.HIGH
-        found.append(RULE.finding(place, message, confidence=confidence))
-    return found

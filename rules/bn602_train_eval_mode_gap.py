@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from bnlint.findings import Confidence, Finding, Location, Severity
+from bnlint.findings import Severity
 from bnlint.rule import Rule
-
-if TYPE_CHECKING:
-    from bnlint.runtime.predictions.mode_gap import GapReport
 
 RULE = Rule(
     code="BN602",
@@ -34,25 +29,3 @@ batches of the usual size, because rows of one batch are not independent in that
     " and make training run the UPDATE_OPS.",
     found_by=("predictions",),
 )
-
-
-def findings(report: GapReport, path: str) -> list[Finding]:
-    """The finding of one pair of prediction files, if there is one."""
-    if not report.gap:
-        return []
-    assert report.test is not None
-    if report.train_accuracy is not None and report.eval_accuracy is not None:
-        what = (
-            f"accuracy is {report.train_accuracy:.1%} in training mode but"
-            f" {report.eval_accuracy:.1%} in inference mode on the same {report.rows} rows"
-        )
-        confidence = Confidence.HIGH
-    else:
-        what = (
-            f"training and inference mode predict different classes for"
-            f" {report.disagreement:.1%} of the same {report.rows} rows, and their class"
-            f" distributions are {report.test.statistic:.1%} apart"
-        )
-        confidence = Confidence.MEDIUM
-    message = f"{what} ({report.test.p_text})"
-    return [RULE.finding(Location(path), message, confidence=confidence)]

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bnlint.findings import Confidence, Finding, Location
+from bnlint.registry import all_rules
 from bnlint.runtime.predictions.statistics import (
     ClassId,
     TestResult,
@@ -25,8 +27,6 @@ from bnlint.runtime.predictions.statistics import (
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike
-
-    from bnlint.findings import Finding
 
 MAX_CLASSES = 100_000
 """More distinct ids than this are not classes (ImageNet-21k has 21,841) and would be unbounded."""
@@ -120,10 +120,32 @@ class PredictionReport:
         return result
 
     def findings(self, path: str) -> list[Finding]:
-        """BN601 findings at `path` (a file name, or any name for the predictions)."""
-        from bnlint.rules.bn601_prediction_collapse import findings
+        """BN601 findings at `path` (a file name, or any name for the predictions): rows of NaN,
+        and predictions that are collapsed.
+        """
+        rule, place = all_rules()["BN601"], Location(path)
+        found = []
+        if self.nan_rows:
+            message = f"{self.nan_rows} of {self.rows + self.nan_rows} rows of scores hold NaN"
+            found.append(rule.finding(place, f"{message}, which argmax turns into a class"))
+        if self.collapsed and self.test:
+            certain = self.expected_effective_classes is not None
+            confidence = Confidence.HIGH if certain else Confidence.LOW
+            message = self._collapse_in_words(self.test)
+            found.append(rule.finding(place, message, confidence=confidence))
+        return found
 
-        return findings(self, path)
+    def _collapse_in_words(self, test: TestResult) -> str:
+        message = (
+            f"predictions are collapsed: {self.top_share:.1%} of {self.rows} rows are class"
+            f" {self.top_class}, {self.effective_classes:.2f} effective classes"
+        )
+        if self.expected_effective_classes is not None:
+            message += (
+                f" where {self.expected_effective_classes:.2f} are expected;"
+                f" {test.statistic:.1%} of the rows are in surplus"
+            )
+        return f"{message} ({test.p_text} against {self.against})"
 
 
 def _class_key(value: Any) -> ClassId:

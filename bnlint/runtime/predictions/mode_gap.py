@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bnlint.findings import Confidence, Finding, Location
+from bnlint.registry import all_rules
 from bnlint.runtime.predictions.collapse import (
     DEFAULT_THRESHOLDS,
     Thresholds,
@@ -24,8 +26,6 @@ from bnlint.runtime.predictions.statistics import (
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-    from bnlint.findings import Finding
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,24 @@ class GapReport:
 
     def findings(self, path: str) -> list[Finding]:
         """BN602 findings at `path`."""
-        from bnlint.rules.bn602_train_eval_mode_gap import findings
-
-        return findings(self, path)
+        if not self.gap:
+            return []
+        assert self.test is not None
+        if self.train_accuracy is not None and self.eval_accuracy is not None:
+            what = (
+                f"accuracy is {self.train_accuracy:.1%} in training mode but"
+                f" {self.eval_accuracy:.1%} in inference mode on the same {self.rows} rows"
+            )
+            confidence = Confidence.HIGH
+        else:
+            what = (
+                f"training and inference mode predict different classes for"
+                f" {self.disagreement:.1%} of the same {self.rows} rows, and their class"
+                f" distributions are {self.test.statistic:.1%} apart"
+            )
+            confidence = Confidence.MEDIUM
+        message = f"{what} ({self.test.p_text})"
+        return [all_rules()["BN602"].finding(Location(path), message, confidence=confidence)]
 
 
 @dataclass
