@@ -99,11 +99,12 @@ class _Run:
 
     def groups(self, sources: Sequence[SourceText], follow_imports: bool) -> list[list[File]]:
         """The parts of the project that have to be followed."""
+        from bnlint.analyzer.interpreter.names import FRAMEWORKS
         from bnlint.analyzer.project.import_graph import File, components
-        from bnlint.analyzer.project.prescan import names_framework
+        from bnlint.analyzer.project.prescan import mentions
 
         files = [File(source) for source in sources]
-        seeds = [file for file in files if names_framework(file.source.text)]
+        seeds = [file for file in files if mentions(file.source.text, FRAMEWORKS)]
         if not seeds:
             return []
         self._scans = self.cache.get(self._key("scan", file) for file in files)
@@ -157,7 +158,9 @@ class _Run:
                 return msgspec.msgpack.decode(stored, type=Scan)
             except msgspec.DecodeError:
                 pass
-        result = scan(file.source.text)
+        from bnlint.analyzer.apis.words import WORDS
+
+        result = scan(file.source.text, WORDS)
         self._new_scans[key] = msgspec.msgpack.encode(result)
         return result
 

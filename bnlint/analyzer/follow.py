@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bnlint.analyzer.apis import graph, keras, layers, python, settings
 from bnlint.analyzer.apis.library import TensorFlow
+from bnlint.analyzer.apis.words import WORDS
 from bnlint.analyzer.interpreter.budget import BudgetExceeded
 from bnlint.analyzer.interpreter.calls import call_function, default_value
 from bnlint.analyzer.interpreter.imports import load, run_body
@@ -34,8 +34,7 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import FileError
 from bnlint.program.events import EntryPoint, Program
 
-# Imported for what they register.
-HANDLERS = (*LANGUAGE, graph, keras, python, settings, layers)
+HANDLERS = LANGUAGE  # imported for what it registers
 MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
 MODES = {"train": "train", "eval": "eval", "infer": "predict"}
 
@@ -45,7 +44,7 @@ def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
 
     An entry point that the interpreter fails on is left out and named in `errors`.
     """
-    call_graph = entry_points.CallGraph(project)
+    call_graph = entry_points.CallGraph(project, WORDS)
     world = World(project)
     _load_all(world, call_graph.modules)
     called = Called()

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 
 from bnlint.findings import Confidence, Location
 
+UPDATE_OPS = "update_ops"  # tf.GraphKeys.UPDATE_OPS
+
 
 class Answer(enum.Enum):
     """Three-valued truth."""
@@ -260,7 +262,8 @@ class TrainOp:
         "" if unknown.
       batch_norms: those its loss depends on (their outputs are on the way to the loss).
       loss_unknown: the loss's history is not fully known (batch norms may be missing above).
-      update_ops_argument: create_train_op/optimize_loss only: "default" (not passed: everything in
+      attaches_updates: it runs UPDATE_OPS without being told to, as create_train_op does.
+      update_ops_argument: of functions with attaches_updates: "default" (not passed: everything in
         UPDATE_OPS is attached), "empty" (update_ops=[]), "given", "unknown".
       control_blocks: enclosing control_dependencies blocks, outermost first.
       reads: collection reads whose ops the train op, or an op grouped with it and run, depends on.
@@ -278,6 +281,7 @@ class TrainOp:
     tf_name: str
     batch_norms: list[BatchNorm]
     loss_unknown: bool
+    attaches_updates: bool
     update_ops_argument: str
     control_blocks: list[ControlBlock]
     reads: list[CollectionRead]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bnlint.findings import Confidence, Location, Related
 from bnlint.program.events import (
+    UPDATE_OPS,
     Answer,
     ArgScope,
     BatchNorm,
@@ -19,9 +20,6 @@ from bnlint.program.events import (
     Program,
     TrainOp,
 )
-
-UPDATE_OPS = "update_ops"
-TAKES_UPDATE_OPS = ("create_train_op", "optimize_loss")  # attach UPDATE_OPS by themselves
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def _cause(program: Program, op: TrainOp, norms: list[BatchNorm]) -> Lost:
     """Why `op` loses the updates: the most telling attempt that the program made."""
     first = norms[0]
     lost = tuple(norms)
-    if op.api in TAKES_UPDATE_OPS and op.update_ops_argument in ("empty", "given"):
+    if op.attaches_updates and op.update_ops_argument in ("empty", "given"):
         return Lost(op, lost, "BN106")
     if first.updates == "layer":
         return Lost(op, lost, "BN101")

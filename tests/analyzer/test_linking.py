@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bnlint.analyzer.analysis import analyze
+from bnlint.analyzer.apis.words import WORDS
 from bnlint.analyzer.project.import_graph import File, components
 from bnlint.analyzer.project.module_index import NameIndex, Place
 from bnlint.analyzer.project.prescan import scan
@@ -24,7 +25,7 @@ def grouped(files: dict[str, str]) -> list[list[str]]:
     for path, text in files.items():
         name = path.rpartition("/")[2].removesuffix(".py")
         made.append(File(Source(path, name, text)))
-        made[-1].scan = scan(text)
+        made[-1].scan = scan(text, WORDS)
     return [[file.path for file in group] for group in components(made)]
 
 
@@ -176,7 +177,7 @@ def test_a_neighbouring_project_s_package_is_imported(tmp_path: Path) -> None:
         File(Source(str(nets), "kit.nets", "")),
     ]
     for file in made:
-        file.scan = scan(file.source.text)
+        file.scan = scan(file.source.text, WORDS)
     assert components(made) == [made]
 
 

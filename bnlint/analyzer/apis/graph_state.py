@@ -40,8 +40,6 @@ from bnlint.program.events import (
     in_evaluation,
 )
 
-UPDATE_OPS = "update_ops"
-
 
 @dataclass
 class Scope:
@@ -84,6 +82,7 @@ class Recorder:
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
     keras_parts: dict[int, set[int]] = field(default_factory=dict)
+    trained_by: dict[int, set[int]] = field(default_factory=dict)  # tape -> models
     # A placeholder's key -> the names it goes by; (graph, tensor name) -> its key.
     flag_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tensors: dict[tuple[int, str], str] = field(default_factory=dict)
@@ -300,6 +299,7 @@ class Recorder:
         api: str,
         loss: Symbol,
         *,
+        attaches_updates: bool = False,
         update_ops_argument: str = "default",
         updates: Symbol | None = None,
         trainable_scope: str | None = None,
@@ -312,7 +312,8 @@ class Recorder:
         event = TrainOp(
             location=self.here(node), api=api, statement=self.simple_statement(node),
             tf_name=self.tf_name(), batch_norms=sorted(norms, key=lambda norm: norm.time),
-            loss_unknown=loss.incomplete, update_ops_argument=update_ops_argument,
+            loss_unknown=loss.incomplete, attaches_updates=attaches_updates,
+            update_ops_argument=update_ops_argument,
             control_blocks=[block for block, _ in self.controls],
             reads=sorted(own.reads, key=lambda read: read.time), trainable_scope=trainable_scope,
             trains_some=trains_some, graph=self.graph, frames=tuple(self.interpreter.frames),
@@ -475,7 +476,7 @@ class Recorder:
 
     def _trains(self, tape: Object, model: int) -> bool:
         """Gradients of `tape` are applied to the variables of `model`, or of what it is part of."""
-        trained: set[int] = tape.slots["trained"]
+        trained = self.trained_by.get(tape.number, ())
         return any(model in self.keras_parts.get(owner, ()) for owner in trained)
 
     def _finish_rebindings(self) -> None:

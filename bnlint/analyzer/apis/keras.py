@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bnlint.analyzer.apis.batch_norms import is_none
 from bnlint.analyzer.apis.graph_state import constant, list_of
-from bnlint.analyzer.apis.library import (
-    CONTEXTS,
-    FUNCTIONS,
-    OBJECT_CALLS,
-    OBJECT_METHODS,
-    TensorFlow,
-    handles,
-    handles_method,
-    is_keras,
-)
+from bnlint.analyzer.apis.library import INSTANCE_ATTRIBUTES, TensorFlow, is_keras
+from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api, method
+from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.attributes import instance_attribute
 from bnlint.analyzer.interpreter.containers import list_method
 from bnlint.analyzer.interpreter.flags import flag_of
@@ -29,7 +23,6 @@ from bnlint.analyzer.interpreter.values import (
     Function,
     Instance,
     ListValue,
-    Object,
     Stateful,
     Symbol,
     Value,
@@ -39,6 +32,7 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import (
     Answer,
+    BatchNorm,
     Flag,
     FlagKind,
     KerasCall,
@@ -55,98 +49,175 @@ _APPLICATIONS_WITH_BATCH_NORM = (
 # --- layers --------------------------------------------------------------------------------
 
 
-@handles("keras.layers.BatchNormalization", "keras.layers.SyncBatchNormalization")
-def batch_normalization(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return Object(
-        "keras batch norm", made=tf.recorder.here(node), norm=None,
-        trainable=args.get(None, "trainable") or Const(None), momentum=args.get(1, "momentum"),
-    )  # fmt: skip
+class KerasBatchNormalization(Kind):
+    """A keras.layers.BatchNormalization; slots: trainable."""
+
+    def __init__(self, made: Location, trainable: Value, momentum: float | None) -> None:
+        super().__init__(trainable=trainable)
+        self.made = made
+        self.momentum = momentum
+        self.norm: BatchNorm | None = None
+
+    @method("keras.layers.BatchNormalization.call", called="__call__")
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        return self.apply(tf, call.inputs, keras_flag(call.training, call.rest), call.node)
+
+    def apply(
+        self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Call
+    ) -> Symbol:
+        """The layer's output; its first application makes its variables."""
+        norm, output = tf.recorder.batch_norm(
+            node, symbol_of(inputs), api="keras", training=training, collection=None,
+            collection_known=True, scope=None, trainable=constant(self.slots["trainable"], bool),
+            decay=self.momentum, definition=self.made, reuses=self.norm,
+        )  # fmt: skip
+        norm.reuse_unknown = False
+        self.norm = self.norm or norm
+        return output
 
 
-def _call_batch_normalization(tf: TensorFlow, layer: Object, args: Args, node: nodes.Call) -> Value:
-    momentum = constant(layer.slots["momentum"], (int, float))
-    norm, output = tf.recorder.batch_norm(
-        node, symbol_of(args.get(0, "inputs")), api="keras",
-        training=keras_flag(args, 1), collection=None, collection_known=True, scope=None,
-        trainable=constant(layer.slots["trainable"], bool),
-        decay=float(momentum) if momentum is not None else 0.99,
-        definition=layer.slots["made"], reuses=layer.slots["norm"],
-    )  # fmt: skip
-    norm.reuse_unknown = False
-    layer.slots["norm"] = layer.slots["norm"] or norm
-    return output
+@api("keras.layers.BatchNormalization", "keras.layers.SyncBatchNormalization",
+     "keras.layers.experimental.SyncBatchNormalization", makes_batch_norm=True)  # fmt: skip
+def batch_normalization(tf: TensorFlow, call: Call) -> Value:
+    momentum = call.number("momentum")
+    return KerasBatchNormalization(
+        tf.recorder.here(call.node),
+        call.extra.get("trainable") or NONE,
+        momentum if momentum is not None else 0.99,
+    )
 
 
-OBJECT_CALLS["keras batch norm"] = _call_batch_normalization
-
-
-def keras_flag(args: Args, position: int | None) -> Flag:
+def keras_flag(training: Value | None, rest: Symbol | None) -> Flag:
     """The `training` argument of a Keras call."""
-    value = args.get(position, "training")
-    if value is None and args.rest is not None:
+    if training is None and rest is not None:
         return flag_of(UNKNOWN)
-    if value is None or (isinstance(value, Const) and value.value is None):
+    if training is None or is_none(training):
         return Flag(FlagKind.LEARNING_PHASE, explicit=False)
-    return flag_of(value)
+    return flag_of(training)
 
 
-@handles("keras.backend.learning_phase")
-def learning_phase(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return TENSOR.replace(flag=Flag(FlagKind.LEARNING_PHASE, True, tf.recorder.here(node)))
+@api("keras.backend.learning_phase")
+def learning_phase(tf: TensorFlow, call: Call) -> Value:
+    return TENSOR.replace(flag=Flag(FlagKind.LEARNING_PHASE, True, tf.recorder.here(call.node)))
 
 
-def _keras_layer(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    activation = args.get(None, "activation")
-    return Object("keras layer", made=tf.recorder.here(node), activation=activation)
+class KerasLayer(Kind):
+    """A layer of Keras that has no batch norm."""
+
+    def __init__(self, made: Location, activation: Value | None) -> None:
+        super().__init__()
+        self.made = made
+        self.activation = activation
+
+    @method("keras.layers.Layer.__call__")
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        output = tf.op(*call.values())
+        if constant(self.activation, str) in ("softmax", "sigmoid"):
+            return output.replace(linear="probabilities", made=self.made)
+        return output
 
 
-def _call_layer(tf: TensorFlow, layer: Object, args: Args, node: nodes.Call) -> Value:
-    output = tf.op(*args.values())
-    name = constant(layer.slots["activation"], str)
-    if name in ("softmax", "sigmoid"):
-        return output.replace(linear="probabilities", made=layer.slots["made"])
-    return output
+def _keras_layer(tf: TensorFlow, call: Call) -> Value:
+    return KerasLayer(tf.recorder.here(call.node), call.get("activation"))
 
 
-OBJECT_CALLS["keras layer"] = _call_layer
-for _name in ("Dense", "Conv1D", "Conv2D", "Conv3D", "Activation", "Dropout", "Flatten", "ReLU",
-              "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Embedding", "LSTM",
-              "GRU", "Add", "Concatenate", "Reshape", "Conv2DTranspose", "SeparableConv2D",
-              "DepthwiseConv2D", "ZeroPadding2D", "UpSampling2D", "LeakyReLU", "Lambda",
-              "LayerNormalization", "MaxPool2D", "Softmax", "InputLayer", "PReLU",
-              ):  # fmt: skip
-    FUNCTIONS[f"keras.layers.{_name}"] = _keras_layer
+for _name in (
+    "Dense", "Conv1D", "Conv2D", "Conv3D", "Activation", "Dropout", "Flatten", "ReLU",
+    "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Embedding", "LSTM", "GRU",
+    "Add", "Concatenate", "Reshape", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D",
+    "ZeroPadding2D", "UpSampling2D", "LeakyReLU", "Lambda", "LayerNormalization", "MaxPool2D",
+    "Softmax", "InputLayer", "PReLU",
+):  # fmt: skip
+    api(f"keras.layers.{_name}")(_keras_layer)
 
 
-@handles("keras.Input", "keras.layers.Input")
-def keras_input(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
+@api("keras.Input", "keras.layers.Input")
+def keras_input(tf: TensorFlow, call: Call) -> Value:
     return TENSOR
 
 
 # --- models --------------------------------------------------------------------------------
 
 
-@handles("keras.Sequential", "keras.models.Sequential")
-def sequential(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    layers = args.get(0, "layers")
-    items = layers if isinstance(layers, ListValue) else ListValue()
-    return Object("keras model", layers=ListValue(items.items, items.rest), symbol=TENSOR)
+class KerasModel(Kind):
+    """A Sequential, functional or ready-made model. slots: layers, symbol (its outputs).
+
+    `has`: it is known to have batch norm.
+    """
+
+    def __init__(self, layers: ListValue, outputs: Symbol, has: bool = False) -> None:
+        super().__init__(layers=layers, symbol=outputs)
+        self.has = has
+
+    @property
+    def layers(self) -> Value:
+        layers: Value = self.slots["layers"]
+        return layers
+
+    @method("keras.Sequential.add")
+    def add(self, tf: TensorFlow, call: Call) -> Value:
+        if isinstance(self.layers, ListValue) and call.layer is not None:
+            list_method(tf.interpreter, self.layers, "append", Args([call.layer]))
+        return NONE
+
+    @method("keras.Model.__call__")
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        training = call.arguments.keywords.get("training")
+        if not _inside_call(tf):
+            _record_call(tf, self, call, None)
+        output: Value = symbol_of(*call.values(), self)
+        for layer in self.layers.items if isinstance(self.layers, ListValue) else ():
+            if isinstance(layer, KerasBatchNormalization):
+                output = layer.apply(tf, output, keras_flag(training, call.rest), call.node)
+        return tf.op(self._applied_again(tf, symbol_of(output), call))
+
+    def _applied_again(self, tf: TensorFlow, output: Symbol, call: Call) -> Symbol:
+        """A functional model called on other inputs applies its batch norms again, in this mode."""
+        training = keras_flag(call.arguments.keywords.get("training"), call.rest)
+        if not training.explicit:
+            return output
+        for norm in sorted(symbol_of(self).batch_norms, key=lambda item: item.time):
+            if norm.api == "keras":
+                _, output = tf.recorder.batch_norm(
+                    call.node, output, api="keras", training=training, collection=None,
+                    collection_known=True, scope=None, trainable=norm.trainable, decay=norm.decay,
+                    definition=norm.definition or norm.location, reuses=norm,
+                )  # fmt: skip
+        return output
+
+    def attribute(self, tf: TensorFlow, name: str) -> Value | None:
+        if name in _MODEL_VARIABLES:
+            return _model_variables(tf, self)
+        if name in ("output", "outputs"):
+            return symbol_of(self)
+        return None
 
 
-def _add_layer(tf: TensorFlow, model: Object, args: Args, node: nodes.Call) -> Value:
-    layers = model.slots.get("layers")
-    if isinstance(layers, ListValue):
-        list_method(tf.interpreter, layers, "append", args)
-    return NONE
+_MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "weights")
 
 
-OBJECT_METHODS["keras model", "add"] = _add_layer
+def _model_variables(tf: TensorFlow, model: Instance | KerasModel) -> Value:
+    tf.recorder.keras_parts[model.number] = parts_of(model)
+    return Symbol(tags=frozenset([f"model:{model.number}"]))
 
 
-@handles("keras.Model", "keras.models.Model")
-def functional_model(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    outputs = args.get(1, "outputs")
-    return Object("keras model", symbol=symbol_of(outputs), layers=_some_layers())
+def _losses_or_updates(tf: TensorFlow, model: Instance) -> Value:
+    return TENSOR
+
+
+INSTANCE_ATTRIBUTES.update(dict.fromkeys(_MODEL_VARIABLES, _model_variables))
+INSTANCE_ATTRIBUTES.update(dict.fromkeys(("updates", "losses"), _losses_or_updates))
+
+
+@api("keras.Sequential", "keras.models.Sequential")
+def sequential(tf: TensorFlow, call: Call) -> Value:
+    items = call.layers if isinstance(call.layers, ListValue) else ListValue()
+    return KerasModel(ListValue(items.items, items.rest), TENSOR)
+
+
+@api("keras.Model", "keras.models.Model", signature="inputs=None, outputs=None, **kwargs")
+def functional_model(tf: TensorFlow, call: Call) -> Value:
+    return KerasModel(_some_layers(), symbol_of(call.outputs))
 
 
 def _some_layers() -> ListValue:
@@ -154,13 +225,12 @@ def _some_layers() -> ListValue:
     return ListValue(rest=Symbol(incomplete=True))
 
 
-def application(tf: TensorFlow, name: str, args: Args, node: nodes.Call) -> Value:
+def _application(tf: TensorFlow, call: Call) -> Value:
     """A model of keras.applications."""
-    has = name.startswith(_APPLICATIONS_WITH_BATCH_NORM)
-    weights = args.get(None, "weights")
-    if not (isinstance(weights, Const) and weights.value is None):
+    has = call.api.rpartition(".")[2].startswith(_APPLICATIONS_WITH_BATCH_NORM)
+    if call.weights is None or not is_none(call.weights):
         tf.recorder.loaded(tf.recorder.graph)
-    return Object("keras model", symbol=TENSOR, layers=_some_layers(), has=has)
+    return KerasModel(_some_layers(), TENSOR, has)
 
 
 for _name in (
@@ -170,11 +240,7 @@ for _name in (
     "EfficientNetB2", "EfficientNetB3", "EfficientNetB4", "NASNetMobile", "NASNetLarge", "VGG16",
     "VGG19",
 ):  # fmt: skip
-
-    def _make(tf: TensorFlow, args: Args, node: nodes.Call, name: str = _name) -> Value:
-        return application(tf, name, args, node)
-
-    FUNCTIONS[f"keras.applications.{_name}"] = _make
+    api(f"keras.applications.{_name}", word="applications", makes_batch_norm=True)(_application)
 
 
 def _layer_children(owner: Value, seen: set[int]) -> list[Value]:
@@ -193,9 +259,9 @@ def batch_norm_of(owner: Value) -> tuple[Answer, Location | None]:
     unknown = False
     while todo:
         value = todo.pop()
-        if isinstance(value, Object) and value.kind == "keras batch norm":
-            return Answer.YES, value.slots["made"]
-        if isinstance(value, Object) and value.slots.get("has") is True:
+        if isinstance(value, KerasBatchNormalization):
+            return Answer.YES, value.made
+        if isinstance(value, KerasModel) and value.has:
             return Answer.YES, None
         if isinstance(value, Symbol):
             if value.batch_norms:
@@ -224,12 +290,11 @@ def parts_of(model: Value) -> set[int]:
     return seen
 
 
-def _record_call(
-    tf: TensorFlow, model: Value, args: Args, node: nodes.Call, default: bool | None
-) -> KerasCall:
+def _record_call(tf: TensorFlow, model: Value, call: Call, default: bool | None) -> KerasCall:
     has, where = batch_norm_of(model)
+    training = keras_flag(call.arguments.keywords.get("training"), call.rest)
     event = KerasCall(
-        location=tf.recorder.here(node), training=keras_flag(args, None), in_tape=False,
+        location=tf.recorder.here(call.node), training=training, in_tape=False,
         in_tape_unknown=False, purpose="unknown", has_batch_norm=has, frozen=_frozen(model),
         batch_norm=where, default=default, frames=tuple(tf.interpreter.frames),
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(), model=_number_of(model),
@@ -244,61 +309,31 @@ def _inside_call(tf: TensorFlow) -> bool:
     return any(definition.name in ("call", "__call__") for definition in tf.interpreter.active)
 
 
-def _call_model(tf: TensorFlow, model: Object, args: Args, node: nodes.Call) -> Value:
-    if not _inside_call(tf):
-        _record_call(tf, model, args, node, None)
-    layers = model.slots.get("layers")
-    output: Value = symbol_of(*args.values(), model)
-    for layer in layers.items if isinstance(layers, ListValue) else ():
-        if isinstance(layer, Object) and layer.kind == "keras batch norm":
-            call = _arguments(output, args)
-            output = _call_batch_normalization(tf, layer, call, node)
-    return tf.op(_applied_again(tf, model, symbol_of(output), args, node))
-
-
-def _applied_again(
-    tf: TensorFlow, model: Object, output: Symbol, args: Args, node: nodes.Call
-) -> Symbol:
-    """A functional model called on other inputs applies its batch norms anew, in this mode."""
-    training = keras_flag(args, None)
-    if not training.explicit:
-        return output
-    for norm in sorted(symbol_of(model).batch_norms, key=lambda item: item.time):
-        if norm.api == "keras":
-            _, output = tf.recorder.batch_norm(
-                node, output, api="keras", training=training, collection=None,
-                collection_known=True, scope=None, trainable=norm.trainable, decay=norm.decay,
-                definition=norm.definition or norm.location, reuses=norm,
-            )  # fmt: skip
-    return output
-
-
-def _arguments(inputs: Value, args: Args) -> Args:
-    training = args.get(None, "training")
-    return Args([inputs], {"training": training} if training is not None else {}, args.rest)
-
-
-OBJECT_CALLS["keras model"] = _call_model
-
-
-def call_model(tf: TensorFlow, instance: Instance, args: Args, node: nodes.Call) -> Value:
+@any_method("keras.Model.__call__")
+def call_model(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     """Calls an instance of a project's keras.Model or keras.layers.Layer."""
-    function = None
-    for cls in instance.cls.lineage():
-        found = cls.slots.get("call")
-        if isinstance(found, Function):
-            function = found
-            break
-    if not _inside_call(tf) and _is_model(instance):
-        _record_call(tf, instance, args, node, _call_default(function))
+    if not isinstance(receiver, Instance) or not is_keras(receiver.cls):
+        return None
+    function = _own_call(receiver)
+    if not _inside_call(tf) and _is_model(receiver):
+        _record_call(tf, receiver, call, _call_default(function))
     if function is None:
-        return tf.op(*args.values(), Symbol(incomplete=True))
-    bound = instance_attribute(tf.interpreter, instance, "call", node)
+        return tf.op(*call.values(), Symbol(incomplete=True))
+    bound = instance_attribute(tf.interpreter, receiver, "call", call.node)
+    args = call.arguments
     if not any(
         param.name == "training" or param.kind == "**" for param in function.definition.params
     ):
         args.keywords.pop("training", None)
-    return tf.call_value(bound, args, node)
+    return tf.call_value(bound, args, call.node)
+
+
+def _own_call(model: Instance) -> Function | None:
+    for cls in model.cls.lineage():
+        found = cls.slots.get("call")
+        if isinstance(found, Function):
+            return found
+    return None
 
 
 def _is_model(instance: Instance) -> bool:
@@ -312,46 +347,47 @@ def _call_default(function: Function | None) -> bool | None:
     return None
 
 
+# Keras calls the model's own step with each batch.
 _STEPS = {"fit": "train_step", "evaluate": "test_step", "predict": "predict_step"}
 
 
 def _call_step(tf: TensorFlow, model: Instance, name: str, node: nodes.Call) -> None:
-    """Keras calls the model's own step with each batch."""
     if any(isinstance(cls.slots.get(name), Function) for cls in model.cls.lineage()):
         step = instance_attribute(tf.interpreter, model, name, node)
         tf.call_value(step, Args([Symbol(incomplete=True)]), node)
 
 
-def _note_run(kind: str) -> Callable[[TensorFlow, Value, Args, nodes.Call], Value | None]:
-    def handler(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> Value | None:
-        model = isinstance(receiver, Object) and receiver.kind == "keras model"
-        if not model and not (isinstance(receiver, Instance) and is_keras(receiver.cls)):
+def _run(kind: str) -> Callable[[Value, TensorFlow, Call], Value | None]:
+    def handler(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+        own = isinstance(receiver, Instance) and is_keras(receiver.cls)
+        if not own and not isinstance(receiver, KerasModel):
             return None
         norms = sorted(symbol_of(receiver).batch_norms, key=lambda norm: norm.time)
         event = KerasRun(
-            location=tf.recorder.here(node), kind=kind, batch_norms=norms,
+            location=tf.recorder.here(call.node), kind=kind, batch_norms=norms,
             frozen=_frozen(receiver), time=tf.interpreter.tick(),
         )  # fmt: skip
         tf.program.keras_runs.append(event)
         if isinstance(receiver, Instance):
-            _call_step(tf, receiver, _STEPS[kind], node)
+            _call_step(tf, receiver, _STEPS[kind], call.node)
         return UNKNOWN.replace(unknown=False)
 
     return handler
 
 
-for _name, _kind in (
-    ("fit", "fit"), ("fit_generator", "fit"), ("train_on_batch", "fit"), ("predict", "predict"),
-    ("evaluate", "evaluate"), ("predict_on_batch", "predict"), ("predict_generator", "predict"),
-):  # fmt: skip
-    handles_method(_name)(_note_run(_kind))
+# `fit` and predictions of a batch are nothing to report by themselves.
+any_method("keras.Model.fit", "keras.Model.fit_generator", "keras.Model.train_on_batch",
+           )(_run("fit"))  # fmt: skip
+any_method("keras.Model.predict", evaluates=True)(_run("predict"))
+any_method("keras.Model.predict_on_batch", "keras.Model.predict_generator")(_run("predict"))
+any_method("keras.Model.evaluate", evaluates=True)(_run("evaluate"))
 
 
-@handles("keras.backend.set_learning_phase")
-def set_learning_phase(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = constant(args.get(0, "value"), (bool, int))
+@api("keras.backend.set_learning_phase", sets_mode=True)
+def set_learning_phase(tf: TensorFlow, call: Call) -> Value:
+    value = constant(call.value, (bool, int))
     event = LearningPhase(
-        tf.recorder.here(node), None if value is None else bool(value),
+        tf.recorder.here(call.node), None if value is None else bool(value),
         tf.recorder.conditional, tf.interpreter.tick(),
     )  # fmt: skip
     tf.program.learning_phases.append(event)
@@ -361,51 +397,41 @@ def set_learning_phase(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
 # --- custom loops --------------------------------------------------------------------------
 
 
-@handles("tensorflow.GradientTape")
-def gradient_tape(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return Object("tape", trained=set())
+class Tape(Kind):
+    """A tf.GradientTape."""
+
+    def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
+        tf.recorder.tapes.append(self)
+        return self, lambda: tf.recorder.tapes.remove(self)
+
+    @method("tf.GradientTape.gradient")
+    def gradient(self, tf: TensorFlow, call: Call) -> Value:
+        # Gradients with respect to inputs (saliency, gradient penalty) train nothing by themselves;
+        # whether these train anything is decided by apply_gradients.
+        return symbol_of(*call.values()).replace(tape=self)
 
 
-def _enter_tape(tf: TensorFlow, tape: Object, node: nodes.With) -> tuple[Value, Callable[[], None]]:
-    tf.recorder.tapes.append(tape)
-    return tape, lambda: tf.recorder.tapes.remove(tape)
+@api("tf.GradientTape", trains=True)
+def gradient_tape(tf: TensorFlow, call: Call) -> Value:
+    return Tape()
 
 
-CONTEXTS["tape"] = _enter_tape
+@api("tf.function", "tf.autograph.experimental.do_not_convert")
+def tf_function(tf: TensorFlow, call: Call) -> Value:
+    return call.func or External("tensorflow.function")
 
 
-def _tape_gradient(tf: TensorFlow, tape: Object, args: Args, node: nodes.Call) -> Value:
-    # Gradients with respect to inputs (saliency, gradient penalty) train nothing by themselves;
-    # whether these train anything is decided by apply_gradients.
-    return symbol_of(*args.values()).replace(tape=tape)
-
-
-OBJECT_METHODS["tape", "gradient"] = _tape_gradient
-
-
-def _keras_optimizer(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return Object("keras optimizer")
-
-
-for _name in ("Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "AdamW"):
-    for _module in ("keras.optimizers", "keras.optimizers.legacy", "tensorflow.optimizers"):
-        FUNCTIONS[f"{_module}.{_name}"] = _keras_optimizer
-
-
-@handles("tensorflow.function", "tensorflow.autograph.experimental.do_not_convert")
-def tf_function(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return args.positional[0] if args.positional else External("tensorflow.function")
-
-
-def _strategy_run(tf: TensorFlow, receiver: Value, args: Args, node: nodes.Call) -> Value | None:
+@any_method("tf.distribute.Strategy.run", "tf.distribute.Strategy.experimental_run_v2")
+def strategy_run(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     """strategy.run(step_fn, args=(...)) calls step_fn."""
-    function = args.get(0, "fn")
+    function = call.fn
     if not isinstance(function, Function):
         return None
-    given = list_of(args.get(1, "args"))
-    keywords = args.get(2, "kwargs")
+    keywords = call["kwargs"]
     named = keywords.items if isinstance(keywords, DictValue) else {}
-    return tf.call_value(function, Args(given, dict(named)), node)
+    return tf.call_value(function, Args(list_of(call["args"]), dict(named)), call.node)
 
 
-handles_method("run", "experimental_run_v2", "call_for_each_replica")(_strategy_run)
+any_method(
+    "tf.distribute.ReplicaContext.call_for_each_replica", signature="fn, args=(), kwargs=None"
+)(strategy_run)

@@ -1,25 +1,25 @@
-"""What TensorFlow, slim, Keras and a little of Python's library do, in the interpreter's terms.
+"""The Library of an interpreter: what TensorFlow, slim, Keras and a little of Python's do.
 
-Handlers are registered by canonical name (see names.py). A function without a handler is an
-op: its result depends on everything it was given.
+Functions and kinds of objects are declared in the other files of this room (see registry.py). A
+function that is not declared is an op: its result depends on everything it was given.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import PurePath
 
 from bnlint.analyzer.apis.clues import names_eval_data
 from bnlint.analyzer.apis.graph_state import Recorder, constant
+from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
 from bnlint.analyzer.interpreter.attributes import instance_attribute
 from bnlint.analyzer.interpreter.containers import dict_method, list_method
-from bnlint.analyzer.interpreter.imports import module_attribute
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.interpreter.names import ROOTS
 from bnlint.analyzer.interpreter.operators import lift
 from bnlint.analyzer.interpreter.values import (
-    NONE,
-    TENSOR,
     UNKNOWN,
     Choice,
     ClassValue,
@@ -28,9 +28,7 @@ from bnlint.analyzer.interpreter.values import (
     Function,
     Instance,
     ListValue,
-    ModuleValue,
     Object,
-    Partial,
     Setting,
     Symbol,
     Value,
@@ -42,48 +40,14 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import ArgScope, Program
 
-Handler = Callable[["TensorFlow", Args, nodes.Call], Value]
-MethodHandler = Callable[["TensorFlow", Value, Args, nodes.Call], "Value | None"]
-
-FUNCTIONS: dict[str, Handler] = {}
-METHODS: dict[str, list[MethodHandler]] = {}
-OBJECT_CALLS: dict[str, Callable[[TensorFlow, Object, Args, nodes.Call], Value]] = {}
-OBJECT_METHODS: dict[tuple[str, str], Callable[[TensorFlow, Object, Args, nodes.Call], Value]] = {}
-CONTEXTS: dict[
-    str, Callable[[TensorFlow, Object, nodes.With], tuple[Value, Callable[[], None]]]
-] = {}
-CONSTANTS: dict[str, Value] = {}
-INSTANCE_BASES: dict[str, str] = {}
-
 # Functions of these libraries neither build graphs nor hold ops.
 _PURE = frozenset(
     "numpy math os sys re time random scipy json glob shutil logging datetime builtins "
     "collections itertools functools operator string copy pickle cv2 PIL matplotlib pandas "
     "sklearn tqdm six argparse absl types typing warnings".split()
 )
-_FRAMEWORKS = frozenset(["tensorflow", "slim", "keras", "moving_averages"])
-
-
-def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Registers the handler of external functions."""
-
-    def register(function: Handler) -> Handler:
-        for name in names:
-            FUNCTIONS[name] = function
-        return function
-
-    return register
-
-
-def handles_method(*names: str) -> Callable[[MethodHandler], MethodHandler]:
-    """Registers what `x.name()` does on a receiver that nobody else knows; None: not mine."""
-
-    def register(function: MethodHandler) -> MethodHandler:
-        for name in names:
-            METHODS.setdefault(name, []).append(function)
-        return function
-
-    return register
+# What a call of an instance runs: its own, or what frameworks' base classes call.
+CALLED_WITH_INSTANCE = ("__call__", "call", "_build", "forward")
 
 
 class TensorFlow:
@@ -115,27 +79,27 @@ class TensorFlow:
 
     def call(self, name: str, args: Args, node: nodes.Call) -> Value:
         root = name.split(".", 1)[0]
-        self.called = self.called or root in _FRAMEWORKS
-        handler = FUNCTIONS.get(name)
-        if handler is not None:
-            return handler(self, args, node)
-        short = name.rsplit(".", 1)[-1]
-        if root in _FRAMEWORKS:
-            return self._framework_call(short, args, node)
+        self.called = self.called or root in ROOTS
+        known = FUNCTIONS.get(name)
+        if known is not None:
+            result: Value = known.handler(self, known.bind(args, node))
+            return result
+        if root in ROOTS:
+            return self._framework_call(name.rsplit(".", 1)[-1], args, node)
         if root in _PURE:
             return symbol_of(*args.values()).replace(incomplete=True, key=_call_key(name, args))
         return self._unknown_call(name, args)
 
     def _framework_call(self, short: str, args: Args, node: nodes.Call) -> Value:
         if short.endswith("Optimizer"):
-            return Object("optimizer")
+            return Optimizer()
         self._call_back(args, node)
         return self.op(*args.values())
 
     def _call_back(self, args: Args, node: nodes.Call) -> None:
         """Functions handed to TensorFlow (map_fn, while_loop, py_function...) may be called."""
         for value in args.values():
-            if isinstance(value, Function) and not value.definition.reads.isdisjoint(_BUILDERS):
+            if isinstance(value, Function) and not value.definition.reads.isdisjoint(_builders()):
                 self.interpreter.call(value, unknown_arguments(value), node)
 
     def _unknown_call(self, name: str, args: Args) -> Value:
@@ -144,8 +108,8 @@ class TensorFlow:
         return symbol.replace(incomplete=True, unknown=True, key=_call_key(name, args))
 
     def call_object(self, target: Value, args: Args, node: nodes.Call) -> Value:
-        if isinstance(target, Object) and target.kind in OBJECT_CALLS:
-            return OBJECT_CALLS[target.kind](self, target, args, node)
+        if isinstance(target, Kind) and "__call__" in target.methods:
+            return self._call_own(target, "__call__", args, node)
         if isinstance(target, Symbol) and not target.unknown:
             return self.op(target, *args.values())
         symbol = symbol_of(target, *args.values())
@@ -165,21 +129,24 @@ class TensorFlow:
             return _string_method(receiver, name, args)
         if isinstance(receiver, Setting):
             return _string_method(receiver, name, args)
-        if isinstance(receiver, Object):
-            known = OBJECT_METHODS.get((receiver.kind, name))
-            if known is not None:
-                return known(self, receiver, args, node)
-        for handler in METHODS.get(name, ()):
-            result = handler(self, receiver, args, node)
+        if isinstance(receiver, Kind) and name in receiver.methods:
+            return self._call_own(receiver, name, args, node)
+        for known in METHODS.get(name, ()):
+            result: Value | None = known.handler(receiver, self, known.bind(args, node))
             if result is not None:
                 return result
         return self._unknown_method(receiver, name, args)
+
+    def _call_own(self, receiver: Kind, name: str, args: Args, node: nodes.Call) -> Value:
+        known = receiver.methods[name]
+        result: Value = known.handler(receiver, self, known.bind(args, node))
+        return result
 
     def _unknown_method(self, receiver: Value, name: str, args: Args) -> Value:
         symbol = symbol_of(receiver, *args.values())
         if isinstance(receiver, Symbol) and not receiver.unknown:
             return self.recorder.op(symbol)  # a tensor's own method: get_shape, assign, as_list
-        if isinstance(receiver, Object) and receiver.kind != "unknown":
+        if isinstance(receiver, Kind):
             return self.recorder.op(symbol)
         self.escaped(symbol_of(*args.values()))
         key = ""
@@ -188,18 +155,19 @@ class TensorFlow:
         return symbol.replace(incomplete=True, unknown=True, key=key)
 
     def call_instance(self, instance: Instance, args: Args, node: nodes.Call) -> Value:
-        from bnlint.analyzer.apis.keras import call_model
-
-        for method in ("__call__", "call", "_build", "forward"):
+        for method in CALLED_WITH_INSTANCE:
             if method == "call" and is_keras(instance.cls):
-                return call_model(self, instance, args, node)
+                break
             for cls in instance.cls.lineage():
                 function = cls.slots.get(method)
                 if isinstance(function, Function):
                     bound = instance_attribute(self.interpreter, instance, method, node)
                     return self.interpreter.call(bound, args, node)
         if is_keras(instance.cls):
-            return call_model(self, instance, args, node)
+            for known in METHODS["__call__"]:
+                result: Value | None = known.handler(instance, self, known.bind(args, node))
+                if result is not None:
+                    return result
         return symbol_of(*args.values()).replace(incomplete=True, unknown=True)
 
     def instantiated(self, instance: Instance, args: Args, node: nodes.Node) -> None:
@@ -217,23 +185,10 @@ class TensorFlow:
                 return None if not receiver.key else receiver
             return None
         if isinstance(receiver, Instance):
-            if is_keras(receiver.cls) and name in _MODEL_VARIABLES:
-                return self._model_variables(receiver)
-            if is_keras(receiver.cls) and name in ("updates", "losses"):
-                return Symbol()
-            return None
-        if isinstance(receiver, Object):
-            if receiver.kind == "keras model" and name in _MODEL_VARIABLES:
-                return self._model_variables(receiver)
-            if receiver.kind == "some module":
-                return self._of_some_module(name)
-            if receiver.kind == "namespace":
-                return receiver.slots.get(name) or Setting(f"args.{name}")
-            if receiver.kind == "keras_model" and name in ("output", "outputs"):
-                return symbol_of(receiver)
-            if receiver.kind == "scope_value" and name in ("name", "original_name_scope"):
-                return Const(receiver.slots["path"]) if receiver.slots["path"] else UNKNOWN
-            return None
+            known = INSTANCE_ATTRIBUTES.get(name)
+            return known(self, receiver) if known is not None and is_keras(receiver.cls) else None
+        if isinstance(receiver, Kind):
+            return receiver.attribute(self, name)
         return None
 
     def named(self, name: str, value: Value) -> Value:
@@ -248,24 +203,7 @@ class TensorFlow:
         if name == "trainable" and isinstance(value, Const) and value.value is False:
             self.program.freezes_layers = True
 
-    def _model_variables(self, model: Instance | Object) -> Symbol:
-        from bnlint.analyzer.apis.keras import parts_of
-
-        self.recorder.keras_parts[model.number] = parts_of(model)
-        return Symbol(tags=frozenset([f"model:{model.number}"]))
-
-    def _of_some_module(self, name: str) -> Value:
-        """`module.name` of a module that is imported by an unknown name: any that defines it."""
-        importer = self.interpreter.module
-        found: list[Value] = []
-        for module in self.interpreter.project.defining(name, importer) if importer else ():
-            found.append(module_attribute(self.interpreter, module, name))
-        return join([*found, UNKNOWN]) if found else UNKNOWN
-
     def external(self, name: str) -> Value | None:
-        known = CONSTANTS.get(name)
-        if known is not None:
-            return known
         head, _, tail = name.rpartition(".")
         if tail in ("TRAIN", "EVAL", "PREDICT", "INFER") and head.endswith("ModeKeys"):
             return Const({"TRAIN": "train", "EVAL": "eval"}.get(tail, "infer"))
@@ -284,13 +222,10 @@ class TensorFlow:
         return next(reversed(defined.values()), ())
 
     def enter(self, manager: Value, node: nodes.With) -> tuple[Value, Callable[[], None]]:
-        if isinstance(manager, Object) and manager.kind in CONTEXTS:
-            return CONTEXTS[manager.kind](self, manager, node)
-        if isinstance(manager, Instance):
-            return manager, _nothing
-        if isinstance(manager, Object):
-            return manager, _nothing
-        return (manager if isinstance(manager, Symbol) else UNKNOWN), _nothing
+        if isinstance(manager, Kind):
+            return manager.enter(self, node)
+        known = isinstance(manager, Instance | Object | Symbol)
+        return (manager if known else UNKNOWN), nothing
 
     def rebound(self, key: str, old: Const, new: Const, name: str, node: nodes.Node) -> None:
         self.recorder.rebinding_of(key, name, bool(new.value), node)
@@ -330,6 +265,25 @@ def unknown_arguments(function: Function) -> Args:
     return Args([Symbol(incomplete=True)] * (count - bound))
 
 
+class Optimizer(Kind):
+    """An optimizer of graph mode."""
+
+
+# What attributes of an instance of a project's Keras model or layer are, by name.
+INSTANCE_ATTRIBUTES: dict[str, Callable[[TensorFlow, Instance], Value]] = {}
+
+
+@functools.cache
+def _builders() -> frozenset[str]:
+    """A function that mentions one of these may build a network, or train it."""
+
+    def builds(roles: Roles) -> bool:
+        graph_mode = roles.trains and roles.ends
+        return roles.makes_batch_norm or roles.makes_layer or graph_mode
+
+    return words(builds) | _NETWORK_WORDS
+
+
 def _logits(value: Value) -> Location | None:
     """Where `value` was made, if it is logits."""
     return value.made if isinstance(value, Symbol) and value.linear == "logits" else None
@@ -356,10 +310,6 @@ def scope_name(value: Value | None) -> tuple[str | None, bool]:
         return None, False
     name = constant(value, str)
     return (name, False) if name is not None else (None, True)
-
-
-def _nothing() -> None:
-    """Nothing happens at the end of this context."""
 
 
 def _call_key(name: str, args: Args) -> str:
@@ -405,7 +355,7 @@ _STRING_METHODS = frozenset(
 )
 
 
-_MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "weights")
+_NETWORK_WORDS = frozenset("normalizer_fn UPDATE_OPS model net network".split())
 _GRAPH_KEYS = {
     "UPDATE_OPS": "update_ops",
     "GLOBAL_VARIABLES": "variables",
@@ -415,25 +365,3 @@ _GRAPH_KEYS = {
     "LOSSES": "losses",
     "REGULARIZATION_LOSSES": "regularization_losses",
 }
-_BUILDERS = frozenset(
-    "batch_norm batch_normalization BatchNormalization normalizer_fn minimize "
-    "apply_gradients UPDATE_OPS conv2d fully_connected dense model net network".split()
-)
-
-__all__ = [
-    "CONSTANTS",
-    "CONTEXTS",
-    "FUNCTIONS",
-    "NONE",
-    "OBJECT_CALLS",
-    "OBJECT_METHODS",
-    "TENSOR",
-    "ModuleValue",
-    "Partial",
-    "TensorFlow",
-    "handles",
-    "handles_method",
-    "is_keras",
-    "scope_name",
-    "text_of",
-]

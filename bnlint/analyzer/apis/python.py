@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.library import OBJECT_CALLS, TensorFlow, handles, unknown_arguments
+from bnlint.analyzer.apis.library import TensorFlow, unknown_arguments
+from bnlint.analyzer.apis.registry import Kind, api, method
+from bnlint.analyzer.apis.settings import Namespace
+from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.containers import dict_method, update
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.loops import loop_items
@@ -17,7 +20,6 @@ from bnlint.analyzer.interpreter.values import (
     Function,
     Instance,
     ListValue,
-    Object,
     Partial,
     RecordValue,
     Setting,
@@ -30,18 +32,19 @@ from bnlint.analyzer.interpreter.values import (
 from bnlint.analyzer.syntax import nodes
 
 
-@handles("functools.partial")
-def partial(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    if not args.positional:
+@api("functools.partial", signature="*args, **kwargs")
+def partial(tf: TensorFlow, call: Call) -> Value:
+    if not call.more:
         return UNKNOWN
-    return Partial(args.positional[0], tuple(args.positional[1:]), dict(args.keywords))
+    function, *given = call.more
+    return Partial(function, tuple(given), call.extra)
 
 
-@handles("builtins.range", "builtins.xrange", "six.moves.range", "six.moves.xrange")
-def range_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    numbers = [value.value for value in args.positional if isinstance(value, Const)]
+@api("builtins.range", "builtins.xrange", "six.moves.range", "six.moves.xrange", signature="*args")
+def range_(tf: TensorFlow, call: Call) -> Value:
+    numbers = [value.value for value in call.more if isinstance(value, Const)]
     integers = [number for number in numbers if isinstance(number, int)]
-    if len(integers) == len(args.positional) and 1 <= len(integers) <= 3:
+    if len(integers) == len(call.more) and 1 <= len(integers) <= 3:
         try:
             return Const(range(*integers))
         except ValueError:
@@ -49,55 +52,57 @@ def range_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     return Symbol(incomplete=True)
 
 
-@handles("builtins.len")
-def length(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
+@api("builtins.len", signature="obj")
+def length(tf: TensorFlow, call: Call) -> Value:
+    value = call.obj
     if isinstance(value, ListValue | DictValue) and value.rest is None:
         return Const(len(value.items))
     return Symbol(incomplete=True)
 
 
-@handles("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.sorted")
-def sequence(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
+@api("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.sorted",
+     signature="iterable=(), **kwargs")  # fmt: skip
+def sequence(tf: TensorFlow, call: Call) -> Value:
+    value = call.iterable
     if value is None:
         return ListValue()
     if isinstance(value, ListValue):
         return ListValue(value.items, value.rest)
     if isinstance(value, DictValue):
-        return dict_method(tf.interpreter, value, "keys", args)
+        return dict_method(tf.interpreter, value, "keys", call.arguments)
     return ListValue(rest=symbol_of(value)) if isinstance(value, Symbol) else value
 
 
-@handles("builtins.reversed", "builtins.iter", "six.iteritems", "six.itervalues", "tqdm.tqdm")
-def same(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
+@api("builtins.reversed", "builtins.iter", "six.iteritems", "six.itervalues", "tqdm.tqdm",
+     signature="iterable, *args, **kwargs")  # fmt: skip
+def same(tf: TensorFlow, call: Call) -> Value:
+    value = call.iterable
     if isinstance(value, DictValue):
-        return dict_method(tf.interpreter, value, "items", args)
+        return dict_method(tf.interpreter, value, "items", call.arguments)
     return value if value is not None else UNKNOWN
 
 
-@handles("builtins.dict", "collections.OrderedDict", "builtins.vars")
-def mapping(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
+@api("builtins.dict", "collections.OrderedDict", "builtins.vars", signature="*args, **kwargs")
+def mapping(tf: TensorFlow, call: Call) -> Value:
     result = DictValue()
-    for value in args.positional:
-        if isinstance(value, Object) and value.kind == "namespace":
+    for value in call.more:
+        if isinstance(value, Namespace):
             options = {key: item for key, item in value.slots.items() if isinstance(item, Value)}
             update(tf.interpreter, result, DictValue(options, UNKNOWN))
         elif isinstance(value, DictValue):
-            dict_method(tf.interpreter, result, "update", args)
+            dict_method(tf.interpreter, result, "update", call.arguments)
         else:
             result.slots["rest"] = symbol_of(value, UNKNOWN)
-    for keyword, value in args.keywords.items():
+    for keyword, value in call.extra.items():
         result.slots["=", keyword] = value
-    if args.rest is not None:
-        result.slots["rest"] = args.rest
+    if call.rest is not None:
+        result.slots["rest"] = call.rest
     return result
 
 
-@handles("collections.namedtuple")
-def namedtuple(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    names = args.get(1, "field_names")
+@api("collections.namedtuple", signature="typename, field_names, **kwargs")
+def namedtuple(tf: TensorFlow, call: Call) -> Value:
+    names = call.field_names
     texts = [names] if isinstance(names, Const) else getattr(names, "items", ())
     fields = tuple(
         name
@@ -105,91 +110,97 @@ def namedtuple(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
         if isinstance(text, Const) and isinstance(text.value, str)
         for name in text.value.replace(",", " ").split()
     )
-    return Object("namedtuple", fields=fields)
+    return NamedTuple(fields)
 
 
-def _call_namedtuple(tf: TensorFlow, target: Object, args: Args, node: nodes.Call) -> Value:
-    fields: tuple[str, ...] = target.slots["fields"]
-    absent: Value = args.rest if args.rest is not None else UNKNOWN
-    given = (args.get(index, field) or absent for index, field in enumerate(fields))
-    return RecordValue(fields, tuple(given))
+class NamedTuple(Kind):
+    """A class made by collections.namedtuple: its signature is its fields."""
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        super().__init__()
+        self.fields = fields
+
+    @method("collections.namedtuple.__call__", signature="*args, **kwargs")
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        absent: Value = call.rest if call.rest is not None else UNKNOWN
+        given = {**call.extra, **dict(zip(self.fields, call.more, strict=False))}
+        return RecordValue(self.fields, tuple(given.get(field, absent) for field in self.fields))
 
 
-OBJECT_CALLS["namedtuple"] = _call_namedtuple
-
-
-@handles("builtins.zip")
-def zip_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    lists = [value for value in args.positional if isinstance(value, ListValue)]
-    if len(lists) == len(args.positional) and all(item.rest is None for item in lists):
+@api("builtins.zip", signature="*args, **kwargs")
+def zip_(tf: TensorFlow, call: Call) -> Value:
+    lists = [value for value in call.more if isinstance(value, ListValue)]
+    if len(lists) == len(call.more) and all(item.rest is None for item in lists):
         rows = zip(*(item.items for item in lists), strict=False)
         return ListValue(tuple(ListValue(tuple(row)) for row in rows))
-    return ListValue(rest=symbol_of(*args.positional))
+    return ListValue(rest=symbol_of(*call.more))
 
 
-@handles("builtins.enumerate")
-def enumerate_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    items = loop_items(tf.interpreter, args.positional[0]) if args.positional else []
+@api("builtins.enumerate", signature="iterable, start=0")
+def enumerate_(tf: TensorFlow, call: Call) -> Value:
+    items = loop_items(tf.interpreter, call.iterable) if call.iterable is not None else []
     return ListValue(tuple(ListValue((Const(index), item)) for index, item in enumerate(items)))
 
 
-@handles("builtins.map")
-def map_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    if len(args.positional) != 2:
-        return symbol_of(*args.values()).replace(incomplete=True)
-    function, iterable = args.positional
+@api("builtins.map", signature="function, *iterables")
+def map_(tf: TensorFlow, call: Call) -> Value:
+    function = call.function
+    if function is None or len(call.more) != 1:
+        return symbol_of(*call.values()).replace(incomplete=True)
+    (iterable,) = call.more
     items = loop_items(tf.interpreter, iterable)
-    return ListValue(tuple(tf.call_value(function, Args([item]), node) for item in items))
+    return ListValue(tuple(tf.call_value(function, Args([item]), call.node) for item in items))
 
 
-@handles("builtins.filter")
-def filter_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return ListValue(rest=symbol_of(*args.values()).replace(incomplete=True))
+@api("builtins.filter", signature="function, iterable")
+def filter_(tf: TensorFlow, call: Call) -> Value:
+    return ListValue(rest=symbol_of(*call.values()).replace(incomplete=True))
 
 
-@handles("builtins.getattr")
-def getattr_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    name, owner = args.get(1), args.get(0)
+@api("builtins.getattr", signature="obj, name, default=None")
+def getattr_(tf: TensorFlow, call: Call) -> Value:
+    name, owner = call.name, call.obj
     names = name.hints if isinstance(name, Setting) else ()
     if isinstance(name, Const):
         names = (name.value,)
     for text in names:
-        found = tf.interpreter.get_attribute(owner, text, node) if owner is not None else None
+        found = tf.interpreter.get_attribute(owner, text, call.node) if owner is not None else None
         if isinstance(text, str) and found is not None and found is not UNKNOWN:
             return found
-    return args.get(2) or UNKNOWN
+    return call.default or UNKNOWN
 
 
-@handles("builtins.setattr")
-def setattr_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    if len(args.positional) == 3:
-        owner, name, value = args.positional
-        if isinstance(owner, Instance) and isinstance(name, Const):
-            tf.interpreter.assign_slot(owner.slots, name.value, value)
-        else:
-            tf.escaped(value)
+@api("builtins.setattr", signature="obj, name, value")
+def setattr_(tf: TensorFlow, call: Call) -> Value:
+    owner, name, value = call.obj, call.name, call.value
+    if value is None:
+        return NONE
+    if isinstance(owner, Instance) and isinstance(name, Const):
+        tf.interpreter.assign_slot(owner.slots, name.value, value)
+    else:
+        tf.escaped(value)
     return NONE
 
 
-@handles("builtins.hasattr")
-def hasattr_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    owner, name = args.get(0), args.get(1)
+@api("builtins.hasattr", signature="obj, name")
+def hasattr_(tf: TensorFlow, call: Call) -> Value:
+    owner, name = call.obj, call.name
     if isinstance(owner, Instance) and isinstance(name, Const) and name.value in owner.slots:
         return Const(True)
     return Symbol(incomplete=True)
 
 
-@handles("builtins.callable")
-def callable_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
+@api("builtins.callable", signature="obj")
+def callable_(tf: TensorFlow, call: Call) -> Value:
+    value = call.obj
     if isinstance(value, Function | Partial | External):
         return Const(True)
     return Const(False) if isinstance(value, Const) else Symbol(incomplete=True)
 
 
-@handles("builtins.isinstance")
-def isinstance_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value, kind = args.get(0), args.get(1)
+@api("builtins.isinstance", signature="obj, kind")
+def isinstance_(tf: TensorFlow, call: Call) -> Value:
+    value, kind = call.obj, call.kind
     names = [kind] if isinstance(kind, External) else list(getattr(kind, "items", ()))
     wanted = {item.name for item in names if isinstance(item, External)}
     if isinstance(value, Instance) and isinstance(kind, ClassValue):
@@ -203,10 +214,11 @@ def isinstance_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     return Symbol(incomplete=True)
 
 
-@handles("builtins.bool", "builtins.int", "builtins.float", "builtins.str")
-def convert(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
-    short = node.func.id if isinstance(node.func, nodes.Name) else ""
+@api("builtins.bool", "builtins.int", "builtins.float", "builtins.str",
+     signature="value=None, *args, **kwargs")  # fmt: skip
+def convert(tf: TensorFlow, call: Call) -> Value:
+    value, func = call.value, call.node.func
+    short = func.id if isinstance(func, nodes.Name) else ""
     if isinstance(value, Const):
         try:
             converter = {"bool": bool, "int": int, "float": float, "str": str}[short]
@@ -218,55 +230,62 @@ def convert(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
     return value if isinstance(value, Symbol | Choice | Setting) else Symbol(incomplete=True)
 
 
-@handles("builtins.any", "builtins.all", "builtins.min", "builtins.max", "builtins.abs")
-def undecided(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return symbol_of(*args.values()).replace(incomplete=True)
+@api("builtins.any", "builtins.all", "builtins.min", "builtins.max", "builtins.abs",
+     signature="*args, **kwargs")  # fmt: skip
+def undecided(tf: TensorFlow, call: Call) -> Value:
+    return symbol_of(*call.values()).replace(incomplete=True)
 
 
-@handles("builtins.sum")
-def sum_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return tf.op(*args.values())
+@api("builtins.sum", signature="*args, **kwargs")
+def sum_(tf: TensorFlow, call: Call) -> Value:
+    return tf.op(*call.values())
 
 
-@handles("builtins.print", "builtins.super")
-def nothing(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
+@api("builtins.print", "builtins.super", signature="*args, **kwargs")
+def nothing(tf: TensorFlow, call: Call) -> Value:
     return NONE
 
 
-@handles("builtins.type")
-def type_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
+@api("builtins.type", signature="obj, *args, **kwargs")
+def type_(tf: TensorFlow, call: Call) -> Value:
+    value = call.obj
     return value.cls if isinstance(value, Instance) else UNKNOWN
 
 
-@handles("builtins.next")
-def next_(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    value = args.get(0)
+@api("builtins.next", signature="iterator, default=None")
+def next_(tf: TensorFlow, call: Call) -> Value:
+    value = call.iterator
     if isinstance(value, ListValue) and value.items:
         return join(list(value.items))
-    return symbol_of(*args.values()).replace(incomplete=True)
+    return symbol_of(*call.values()).replace(incomplete=True)
 
 
-@handles("contextlib.suppress", "contextlib.nullcontext")
-def plain_context(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return Object("plain context")
+class PlainContext(Kind):
+    """A context manager that changes nothing."""
 
 
-@handles("absl.app.run", "tensorflow.app.run", "tensorflow.platform.app.run")
-def app_run(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
+@api("contextlib.suppress", "contextlib.nullcontext", signature="*args, **kwargs")
+def plain_context(tf: TensorFlow, call: Call) -> Value:
+    return PlainContext()
+
+
+@api("absl.app.run", "tensorflow.app.run", "tensorflow.platform.app.run",
+     signature="main=None, argv=None, **kwargs")  # fmt: skip
+def app_run(tf: TensorFlow, call: Call) -> Value:
     """Runs `main` of the calling module, or the function it is given."""
-    function = args.get(0, "main")
+    function = call.main
     if function is None and tf.interpreter.script_env is not None:
         function = tf.interpreter.script_env.slots.get("main")
     if function is None:
         return NONE
-    return tf.call_value(function, Args([Symbol(incomplete=True)]), node)
+    return tf.call_value(function, Args([Symbol(incomplete=True)]), call.node)
 
 
-@handles("fire.Fire", "plac.call", "typer.run", "argh.dispatch_command")
-def command_line(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
+@api("fire.Fire", "plac.call", "typer.run", "argh.dispatch_command",
+     signature="component=None, *args, **kwargs")  # fmt: skip
+def command_line(tf: TensorFlow, call: Call) -> Value:
     """Calls the function it is given with what stands on the command line."""
-    function = args.get(0, "component")
+    function = call.component
     if not isinstance(function, Function):
         return UNKNOWN
-    return tf.call_value(function, unknown_arguments(function), node)
+    return tf.call_value(function, unknown_arguments(function), call.node)

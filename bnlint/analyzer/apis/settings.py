@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.library import OBJECT_METHODS, TensorFlow, handles
-from bnlint.analyzer.interpreter.imports import load
-from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.apis.library import TensorFlow
+from bnlint.analyzer.apis.registry import Kind, api, method
+from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.imports import load, module_attribute
 from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import (
     NONE,
@@ -14,12 +15,10 @@ from bnlint.analyzer.interpreter.values import (
     External,
     ListValue,
     ModuleValue,
-    Object,
     Setting,
     Value,
     join,
 )
-from bnlint.analyzer.syntax import nodes
 
 _FLAG_MODULES = ("tensorflow.app.flags", "tensorflow.flags", "absl.flags", "gflags")
 _PLAIN_FLAGS = "string integer float bool boolean list".split()
@@ -37,9 +36,9 @@ def _constants(value: Value | None) -> tuple[object, ...]:
 # --- flags ---------------------------------------------------------------------------------
 
 
-def _define(tf: TensorFlow, args: Args, choices: Value | None) -> Value:
+def _define(tf: TensorFlow, call: Call, choices: Value | None) -> Value:
     """DEFINE_x(name, default, ...): remembers what the flag can be."""
-    name, default = args.get(0, "name", "flag_name"), args.get(1, "default", "default_value")
+    name, default = call.name or call.flag_name, call.default or call.default_value
     module = tf.interpreter.module
     if not isinstance(name, Const) or not isinstance(name.value, str) or module is None:
         return UNKNOWN
@@ -48,87 +47,115 @@ def _define(tf: TensorFlow, args: Args, choices: Value | None) -> Value:
     return Setting(f"FLAGS.{name.value}", known)
 
 
-def _define_plain(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return _define(tf, args, None)
+def _define_plain(tf: TensorFlow, call: Call) -> Value:
+    return _define(tf, call, None)
 
 
-def _define_enum(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return _define(tf, args, args.get(2, "enum_values"))
+def _define_enum(tf: TensorFlow, call: Call) -> Value:
+    return _define(tf, call, call.enum_values)
 
 
+# TF 1.0's own flags call the first two flag_name and default_value.
+_OTHERS = "help=None, *more, flag_name=None, default_value=None, **args"
 for _module in _FLAG_MODULES:
     for _kind in _PLAIN_FLAGS:
-        handles(f"{_module}.DEFINE_{_kind}")(_define_plain)
-    handles(f"{_module}.DEFINE_enum")(_define_enum)
+        api(f"{_module}.DEFINE_{_kind}", signature=f"name, default, {_OTHERS}")(_define_plain)
+    api(f"{_module}.DEFINE_enum", signature=f"name, default, enum_values, {_OTHERS}")(_define_enum)
 
 
 # --- argparse ------------------------------------------------------------------------------
 
 
-@handles("argparse.ArgumentParser", "configargparse.ArgParser", "configargparse.ArgumentParser")
-def argument_parser(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return Object("parser")
+class Parser(Kind):
+    """An argparse parser, or a group of one; slots: ("option", name) -> Setting."""
 
-
-def _add_argument(tf: TensorFlow, parser: Object, args: Args, node: nodes.Call) -> Value:
-    names = [name for value in args.positional for name in _constants(value)]
-    long = [name for name in names if isinstance(name, str) and name.startswith("--")]
-    given = _constants(args.get(None, "dest")) or tuple(long or names)
-    if not given:
+    @method("argparse.ArgumentParser.add_argument", called="add_argument add",
+            signature="*flags, dest=None, action=None, default=None, choices=None, **kwargs",
+            )  # fmt: skip
+    def add_argument(self, tf: TensorFlow, call: Call) -> Value:
+        names = [name for value in call.more for name in _constants(value)]
+        long = [name for name in names if isinstance(name, str) and name.startswith("--")]
+        given = _constants(call.dest) or tuple(long or names)
+        if not given:
+            return UNKNOWN
+        name = str(given[0]).lstrip("-").replace("-", "_")
+        action = _constants(call.action)
+        known = (*_constants(call.default), *_constants(call.choices))
+        if action in (("store_true",), ("store_false",)):
+            known = (action == ("store_false",),)
+        setting = Setting(f"args.{name}", tuple(dict.fromkeys(known)))
+        tf.interpreter.assign_slot(self.slots, ("option", name), setting)
         return UNKNOWN
-    name = str(given[0]).lstrip("-").replace("-", "_")
-    action = _constants(args.get(None, "action"))
-    known = (*_constants(args.get(None, "default")), *_constants(args.get(None, "choices")))
-    if action in (("store_true",), ("store_false",)):
-        known = (action == ("store_false",),)
-    setting = Setting(f"args.{name}", tuple(dict.fromkeys(known)))
-    tf.interpreter.assign_slot(parser.slots, ("option", name), setting)
-    return UNKNOWN
+
+    @method("argparse.ArgumentParser.add_argument_group", signature="*args, **kwargs",
+            called="add_argument_group add_mutually_exclusive_group add_subparsers add_parser",
+            )  # fmt: skip
+    def same(self, tf: TensorFlow, call: Call) -> Value:
+        return self
+
+    @method("argparse.ArgumentParser.set_defaults", signature="**kwargs")
+    def set_defaults(self, tf: TensorFlow, call: Call) -> Value:
+        for name, value in call.extra.items():
+            known = isinstance(value, Const)
+            setting = Setting(f"args.{name}", _constants(value)) if known else value
+            tf.interpreter.assign_slot(self.slots, ("option", name), setting)
+        return NONE
+
+    @method("argparse.ArgumentParser.parse_args", signature="*args, **kwargs")
+    def parse_args(self, tf: TensorFlow, call: Call) -> Value:
+        return Namespace(
+            **{key[1]: value for key, value in self.slots.items() if isinstance(key, tuple)}
+        )
+
+    @method("argparse.ArgumentParser.parse_known_args", signature="*args, **kwargs")
+    def parse_known_args(self, tf: TensorFlow, call: Call) -> Value:
+        return ListValue((self.parse_args(tf, call), UNKNOWN))
 
 
-def _same_parser(tf: TensorFlow, parser: Object, args: Args, node: nodes.Call) -> Value:
-    return parser
+class Namespace(Kind):
+    """Parsed arguments; slots: name -> Setting."""
+
+    def attribute(self, tf: TensorFlow, name: str) -> Value | None:
+        return self.slots.get(name) or Setting(f"args.{name}")
 
 
-def _set_defaults(tf: TensorFlow, parser: Object, args: Args, node: nodes.Call) -> Value:
-    for name, value in args.keywords.items():
-        known = isinstance(value, Const)
-        setting = Setting(f"args.{name}", _constants(value)) if known else value
-        tf.interpreter.assign_slot(parser.slots, ("option", name), setting)
-    return NONE
-
-
-def _parse_args(tf: TensorFlow, parser: Object, args: Args, node: nodes.Call) -> Value:
-    options = {key[1]: value for key, value in parser.slots.items() if isinstance(key, tuple)}
-    return Object("namespace", **options)
-
-
-def _parse_known_args(tf: TensorFlow, parser: Object, args: Args, node: nodes.Call) -> Value:
-    return ListValue((_parse_args(tf, parser, args, node), UNKNOWN))
-
-
-OBJECT_METHODS["parser", "add_argument"] = _add_argument
-OBJECT_METHODS["parser", "add"] = _add_argument
-OBJECT_METHODS["parser", "set_defaults"] = _set_defaults
-OBJECT_METHODS["parser", "parse_args"] = _parse_args
-OBJECT_METHODS["parser", "parse_known_args"] = _parse_known_args
-for _name in (
-    "add_argument_group", "add_mutually_exclusive_group", "add_subparsers", "add_parser",
-):  # fmt: skip
-    OBJECT_METHODS["parser", _name] = _same_parser
+@api("argparse.ArgumentParser", "configargparse.ArgParser", "configargparse.ArgumentParser",
+     signature="*args, **kwargs")  # fmt: skip
+def argument_parser(tf: TensorFlow, call: Call) -> Value:
+    return Parser()
 
 
 # --- import by name ------------------------------------------------------------------------
 
 
-@handles("importlib.import_module", "builtins.__import__")
-def import_module(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return _imported(tf, args.get(0, "name"), args.get(1, "package"))
+class SomeModule(Kind):
+    """A module that is imported by a name that is not known."""
+
+    def attribute(self, tf: TensorFlow, name: str) -> Value | None:
+        """Any module of the project that defines it."""
+        importer = tf.interpreter.module
+        found: list[Value] = []
+        for module in tf.interpreter.project.defining(name, importer) if importer else ():
+            found.append(module_attribute(tf.interpreter, module, name))
+        return join([*found, UNKNOWN]) if found else UNKNOWN
 
 
-@handles("imp.load_source", "imp.load_module", "importlib.util.module_from_spec")
-def load_source(tf: TensorFlow, args: Args, node: nodes.Call) -> Value:
-    return Object("some module")
+@api("importlib.import_module", signature="name, package=None", imports_by_name=True)
+def import_module(tf: TensorFlow, call: Call) -> Value:
+    return _imported(tf, call.name, call.package)
+
+
+@api("builtins.__import__", signature="name, globals=None, locals=None, fromlist=(), level=0")
+def import_(tf: TensorFlow, call: Call) -> Value:
+    return _imported(tf, call.name, None)
+
+
+@api("imp.load_source", "imp.load_module", signature="name, *args, **kwargs", imports_by_name=True)
+def load_source(tf: TensorFlow, call: Call) -> Value:
+    return SomeModule()
+
+
+api("importlib.util.module_from_spec", signature="spec")(load_source)
 
 
 def _imported(tf: TensorFlow, name: Value | None, package: Value | None) -> Value:
@@ -150,4 +177,4 @@ def _imported(tf: TensorFlow, name: Value | None, package: Value | None) -> Valu
             return ModuleValue(module)
         if isinstance(name, Const):
             return External(canonical(full))
-    return Object("some module")
+    return SomeModule()

@@ -32,6 +32,9 @@ _PREFIXES = (
     ("tensorflow.estimator", "tensorflow.estimator"),
     ("tensorflow_estimator", "tensorflow.estimator"),
 )
+# What code imports TensorFlow and Keras by, and what canonical names begin with.
+FRAMEWORKS = frozenset(prefix.split(".")[0] for prefix, _ in _PREFIXES) | {"keras"}
+ROOTS = frozenset(short.split(".")[0] for _, short in _PREFIXES)
 # Sub-modules in which slim's functions really live; they are dropped from the middle of names.
 _SLIM_INNER = frozenset(
     "python ops layers arg_scope variables regularizers initializers optimizers framework "

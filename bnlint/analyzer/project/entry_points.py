@@ -7,31 +7,11 @@ from dataclasses import dataclass
 
 from bnlint.analyzer.project.module_index import posix
 from bnlint.analyzer.project.modules import Module, Project
+from bnlint.analyzer.project.prescan import Words
 from bnlint.analyzer.syntax import nodes
-
-# Without one of these words nearby there is nothing that any rule could say.
-TRIGGERS = frozenset(
-    "batch_norm batch_normalization BatchNormalization BatchNorm batchnorm "
-    # A module imported by name may hold a network.
-    "SyncBatchNormalization applications import_module load_source load_module".split()
-)
-# A network alone is neither right nor wrong: something must train, evaluate or save it.
-EFFECTS = frozenset(
-    "minimize apply_gradients create_train_op optimize_loss GradientTape EstimatorSpec "
-    "TPUEstimatorSpec Estimator Saver evaluate_once evaluation_loop evaluate_repeatedly "
-    "simple_save convert_variables_to_constants add_meta_graph_and_variables set_learning_phase "
-    "test_step eval_step restore predict evaluate".split()
-)
-
 
 # Calling a class or its instance runs these methods.
 _BY_CLASS = frozenset("__init__ __call__ call build _build forward".split())
-
-# What trains, evaluates or restores: the end of a program.
-ENDS = frozenset(
-    "minimize apply_gradients create_train_op optimize_loss evaluate_once evaluation_loop "
-    "evaluate_repeatedly simple_save convert_variables_to_constants restore".split()
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,10 +23,7 @@ class Root:
     owner: str
 
 
-FRAMEWORKS = frozenset("tensorflow tf_slim keras tf_keras bnlint".split())
-
-
-def relevant_modules(project: Project) -> set[int]:
+def relevant_modules(project: Project, frameworks: frozenset[str]) -> set[int]:
     """ids of the modules that import TensorFlow or Keras, or a project module that does.
 
     PyTorch and JAX code has functions of the same names; nothing of it needs to be followed.
@@ -54,7 +31,7 @@ def relevant_modules(project: Project) -> set[int]:
     importers: dict[int, list[Module]] = {}
     todo: list[Module] = []
     for module in project.modules:
-        if module.facts.reads & FRAMEWORKS:
+        if module.facts.reads & frameworks:
             todo.append(module)
         for target in _imported_modules(project, module):
             importers.setdefault(id(target), []).append(module)
@@ -100,8 +77,9 @@ MEANINGS = 20  # a name with more definitions does not order their callers
 class CallGraph:
     """Which functions may reach which words, by name (an over-approximation)."""
 
-    def __init__(self, project: Project) -> None:
-        self.relevant = relevant_modules(project)
+    def __init__(self, project: Project, words: Words) -> None:
+        self.words = words
+        self.relevant = relevant_modules(project, words.frameworks)
         self.modules = list(_with_imports(project, self.relevant))
         self.functions: list[tuple[Module, nodes.FunctionDef, str]] = [
             (module, function, owner)
@@ -120,8 +98,8 @@ class CallGraph:
             id(function): (id(module), owner) for module, function, owner in self.functions if owner
         }
         # A PyTorch package with one TensorFlow reader has the same words in every model.
-        self.reaching = self._reach(TRIGGERS, among=FRAMEWORKS | {"tf", "slim"})
-        self.acting = self._reach(EFFECTS)
+        self.reaching = self._reach(words.builds, among=words.frameworks | {"tf", "slim"})
+        self.acting = self._reach(words.acts)
         # Methods share what `self` holds: one builds the network, another trains it.
         self.building = {self.owners[number] for number in self.reaching if number in self.owners}
 
@@ -207,11 +185,19 @@ class CallGraph:
         """It may build a batch norm, or it ends what another method of its class began."""
         if id(function) in self.reaching:
             return True
-        return bool(function.reads & ENDS) and self.owners.get(id(function)) in self.building
+        return (
+            bool(function.reads & self.words.ends)
+            and self.owners.get(id(function)) in self.building
+        )
 
     def interesting(self, reads: frozenset[str]) -> bool:
         """Code that mentions these names may build a batch norm and do something with it."""
-        return self._may(reads, TRIGGERS, self.reaching) and self._may(reads, EFFECTS, self.acting)
+        builds = self._may(reads, self.words.builds, self.reaching)
+        return builds and self._may(reads, self.words.acts, self.acting)
+
+    def _may_log_logits(self, reads: frozenset[str]) -> bool:
+        named = "log" in reads and bool(reads & {"tf", "tensorflow"})
+        return named and bool(reads & self.words.acts)
 
     def _may(self, reads: frozenset[str], words: frozenset[str], reached: set[int]) -> bool:
         if reads & words:
@@ -229,7 +215,8 @@ class CallGraph:
             if id(module) not in self.relevant:
                 continue
             if _is_script(module) and (
-                self.interesting(_top_level_reads(module)) or _may_log_logits(module.facts.reads)
+                self.interesting(_top_level_reads(module))
+                or self._may_log_logits(module.facts.reads)
             ):
                 yield Root(module, None, "")
         for module, function, owner in self.functions:
@@ -264,8 +251,10 @@ class CallGraph:
                 yield root
 
     def _ending(self) -> set[int]:
-        """Functions with one of ENDS, and two levels of their callers by names of few meanings."""
-        found = {id(function) for _, function, _ in self.functions if function.reads & ENDS}
+        """Functions that end programs, and two levels of their callers by names of few meanings."""
+        found = {
+            id(function) for _, function, _ in self.functions if function.reads & self.words.ends
+        }
         for _ in range(2):
             names = {
                 name
@@ -315,7 +304,7 @@ class CallGraph:
         itself = 1 if function.name in function.reads else 0
         if mentioned.get(function.name, 0) > itself and not is_model_fn(function):
             return False
-        if _may_log_logits(function.reads):
+        if self._may_log_logits(function.reads):
             return True
         return self._may_build(function) and id(function) in self.acting
 
@@ -338,10 +327,6 @@ def is_model_fn(function: nodes.FunctionDef | None) -> bool:
     return takes_mode and bool(
         function.reads & {"EstimatorSpec", "TPUEstimatorSpec", "ModelFnOps", "ModeKeys"}
     )
-
-
-def _may_log_logits(reads: frozenset[str]) -> bool:
-    return "log" in reads and bool(reads & {"tf", "tensorflow"}) and bool(reads & EFFECTS)
 
 
 def _is_test(root: Root) -> bool:

@@ -10,10 +10,6 @@ import re
 
 import msgspec
 
-from bnlint.analyzer.project.entry_points import EFFECTS, TRIGGERS
-
-# Code that names none of these builds no TensorFlow graph (tf_slim and tf_keras included).
-FRAMEWORKS = ("tensorflow", "keras", "tf_slim", "bnlint")
 # Patterns begin with a literal, which `re` looks for fast; \b before it would be tried everywhere.
 _LOG = re.compile(r"log\b(?<!\wlog)")
 _BY_NAME = ("import_module", "__import__", "spec_from_file_location", "load_source", "load_module")
@@ -25,6 +21,22 @@ _FROM = re.compile(
 )
 _BEFORE = 400  # characters before `import` in which its `from` stands
 _COMMENT = re.compile(r"#[^\n]*")
+
+
+class Words(msgspec.Struct, frozen=True):
+    """What to look for; apis/words.py has them.
+
+    Attributes:
+      frameworks: what names TensorFlow and Keras; code without builds no graph.
+      builds: without one of these nearby there is nothing that any rule could say.
+      acts: a network alone is neither right nor wrong: something must train, evaluate or save it.
+      ends: what trains, evaluates or restores: the end of a program.
+    """
+
+    frameworks: frozenset[str]
+    builds: frozenset[str]
+    acts: frozenset[str]
+    ends: frozenset[str]
 
 
 class Import(msgspec.Struct, array_like=True, frozen=True):
@@ -54,18 +66,18 @@ class Scan(msgspec.Struct, array_like=True, frozen=True):
     by_name: tuple[str, ...] | None
 
 
-def names_framework(text: str) -> bool:
-    """The text mentions TensorFlow or Keras."""
-    return any(word in text for word in FRAMEWORKS)
+def mentions(text: str, words: frozenset[str]) -> bool:
+    """The text has one of the words, perhaps inside another."""
+    return any(word in text for word in words)
 
 
-def scan(text: str) -> Scan:
+def scan(text: str, words: Words) -> Scan:
     """Everything of interest in a text."""
     return Scan(
-        framework=names_framework(text),
-        builds=any(word in text for word in TRIGGERS),
+        framework=mentions(text, words.frameworks),
+        builds=mentions(text, words.builds),
         logs=_LOG.search(text) is not None,
-        acts=any(word in text for word in EFFECTS),
+        acts=mentions(text, words.acts),
         imports=tuple(dict.fromkeys(_imports(text))),
         by_name=_names(text) if any(word in text for word in _BY_NAME) else None,
     )

@@ -1,0 +1,274 @@
+"""Graphs, variable scopes, tensors that begin a graph, tf.cond and loops."""
+
+from __future__ import annotations
+
+from bnlint.analyzer.apis.graph_state import Scope, constant
+from bnlint.analyzer.apis.library import TensorFlow, scope_name, text_of
+from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api, method
+from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.flags import flag_of
+from bnlint.analyzer.interpreter.library import Args
+from bnlint.analyzer.interpreter.values import (
+    NONE,
+    TENSOR,
+    UNKNOWN,
+    Const,
+    Function,
+    Method,
+    Object,
+    Symbol,
+    Value,
+    symbol_of,
+)
+from bnlint.analyzer.syntax import nodes
+from bnlint.program.events import Flag, FlagKind
+
+# --- graphs --------------------------------------------------------------------------------
+
+
+class Graph(Kind):
+    """A tf.Graph, known by its number."""
+
+    def __init__(self, graph: int) -> None:
+        super().__init__()
+        self.graph = graph
+
+    @method("tf.Graph.as_default")
+    def as_default(self, tf: TensorFlow, call: Call) -> Value:
+        return GraphContext(self)
+
+
+class GraphContext(Kind):
+    """`graph.as_default()`."""
+
+    def __init__(self, owner: Graph) -> None:
+        super().__init__()
+        self.owner = owner
+
+    def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
+        outer, outer_scopes = tf.recorder.graph, tf.recorder.scopes
+        tf.recorder.graph = self.owner.graph
+        tf.recorder.scopes = [Scope("", False)]
+
+        def leave() -> None:
+            tf.recorder.graph, tf.recorder.scopes = outer, outer_scopes
+
+        return self.owner, leave
+
+
+@api("tf.Graph")
+def graph(tf: TensorFlow, call: Call) -> Value:
+    tf.recorder.graphs += 1
+    return Graph(tf.recorder.graphs)
+
+
+@api("tf.get_default_graph")
+def default_graph(tf: TensorFlow, call: Call) -> Value:
+    return Graph(tf.recorder.graph)
+
+
+@api("tf.reset_default_graph")
+def reset_graph(tf: TensorFlow, call: Call) -> Value:
+    tf.recorder.graphs += 1
+    tf.recorder.graph = tf.recorder.graphs
+    return NONE
+
+
+# --- variable scopes -----------------------------------------------------------------------
+
+
+class VariableScope(Kind):
+    """A scope that was entered; its path is None when a name on the way is not known."""
+
+    def __init__(self, path: str | None) -> None:
+        super().__init__()
+        self.path = path
+
+    @method("tf.VariableScope.reuse_variables")
+    def reuse_variables(self, tf: TensorFlow, call: Call) -> Value:
+        tf.recorder.scopes[-1].reuse = True
+        return NONE
+
+    def attribute(self, tf: TensorFlow, name: str) -> Value | None:
+        if name in ("name", "original_name_scope"):
+            return Const(self.path) if self.path else UNKNOWN
+        return None
+
+
+class VariableScopeContext(Kind):
+    """What tf.variable_scope(...) gives to `with`."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self.call = call
+
+    def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
+        scopes = tf.recorder.scopes
+        path = self._path(tf)
+        scopes.append(Scope(path, reuse_flag(self.call.reuse, scopes[-1].reuse)))
+
+        def leave() -> None:
+            scopes.pop()
+
+        return VariableScope(path), leave
+
+    def _path(self, tf: TensorFlow) -> str | None:
+        call = self.call
+        if isinstance(call.name_or_scope, VariableScope):
+            return call.name_or_scope.path
+        name, unknown = scope_name(call.name_or_scope)
+        default, default_unknown = scope_name(call.default_name)
+        unknown = unknown or (name is None and default is None) or default_unknown
+        # A custom getter decides which variables there are (averages, shared ones).
+        unknown = unknown or call.given("custom_getter")
+        return tf.recorder.scope_path(name, default or "", unknown)
+
+
+@api("tf.variable_scope", "tf.variable_op_scope")
+def variable_scope(tf: TensorFlow, call: Call) -> Value:
+    return VariableScopeContext(call)
+
+
+@api("tf.get_variable_scope")
+def get_variable_scope(tf: TensorFlow, call: Call) -> Value:
+    return VariableScope(tf.recorder.scopes[-1].path)
+
+
+def reuse_flag(value: Value | None, outer: bool | None) -> bool | None:
+    """True, False, or None for AUTO_REUSE and what is not known."""
+    if value is None or (isinstance(value, Const) and value.value is None):
+        return outer
+    if isinstance(value, Const):
+        return bool(value.value) or outer
+    return None
+
+
+class Template(Kind):
+    """What tf.make_template gives: calls its function in its scope."""
+
+    def __init__(self, made: Call) -> None:
+        super().__init__()
+        self.made = made
+
+    @method("tf.make_template", called="__call__", signature="*args, **kwargs")
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        function = self.made.func_
+        if function is None:
+            return UNKNOWN
+        name, unknown = scope_name(self.made.name_)
+        path = tf.recorder.scope_path(name, "template", unknown)
+        with tf.recorder.open_scope(Scope(path, None)):
+            merged = Args(
+                [*self.made.more, *call.arguments.positional],
+                {**self.made.extra, **call.arguments.keywords},
+            )
+            return tf.call_value(function, merged, call.node)
+
+
+@api("tf.make_template")
+def make_template(tf: TensorFlow, call: Call) -> Value:
+    return Template(call) if len(call.arguments.positional) >= 2 else UNKNOWN
+
+
+# --- placeholders, constants and variables -------------------------------------------------
+
+
+@api("tf.placeholder", "keras.backend.placeholder")
+def placeholder(tf: TensorFlow, call: Call) -> Value:
+    key = tf.recorder.placeholder(constant(call.name, str), call.node)
+    flag = Flag(FlagKind.PLACEHOLDER, True, tf.recorder.here(call.node), key)
+    return TENSOR.replace(key=key, flag=flag, made=flag.location)
+
+
+@api("tf.placeholder_with_default")
+def placeholder_with_default(tf: TensorFlow, call: Call) -> Value:
+    key = tf.recorder.placeholder(constant(call.name, str), call.node)
+    default = call.input
+    known = constant(default, bool)
+    if known is None and isinstance(default, Symbol) and default.flag is not None:
+        known = {FlagKind.TRUE: True, FlagKind.FALSE: False}.get(default.flag.kind)
+    kind = FlagKind.PLACEHOLDER_WITH_DEFAULT
+    flag = Flag(kind, True, tf.recorder.here(call.node), key, known)
+    return symbol_of(default).replace(key=key, flag=flag, made=flag.location)
+
+
+@api("tf.constant", "tf.convert_to_tensor")
+def tensor_constant(tf: TensorFlow, call: Call) -> Value:
+    known = constant(call.value, bool)
+    if known is None:
+        return tf.op(*call.values())
+    kind = FlagKind.TRUE if known else FlagKind.FALSE
+    return TENSOR.replace(flag=Flag(kind, True, tf.recorder.here(call.node)))
+
+
+@api("tf.Variable", "tf.get_variable", "tf.get_local_variable")
+def variable(tf: TensorFlow, call: Call) -> Value:
+    key = f"variable{tf.interpreter.tick()}"
+    flag = Flag(FlagKind.TENSOR, True, tf.recorder.here(call.node), key)
+    return TENSOR.replace(key=key, flag=flag, made=flag.location)
+
+
+@api("tf.stop_gradient", "keras.backend.stop_gradient", "keras.ops.stop_gradient")
+def stop_gradient(tf: TensorFlow, call: Call) -> Value:
+    tf.program.stops_gradients = True
+    return tf.op(*call.values())
+
+
+@api("tf.assign", "tf.assign_add", "tf.assign_sub")
+def assign(tf: TensorFlow, call: Call) -> Value:
+    tf.program.assigns_variables = True
+    return tf.op(*call.values())
+
+
+@any_method("tf.Variable.assign", "tf.Variable.load")
+def assign_method(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    if isinstance(receiver, Symbol):
+        tf.program.assigns_variables = True
+    return None
+
+
+# --- functions that are called back --------------------------------------------------------
+
+
+@api("tf.cond", "tf.contrib.slim.smart_cond", "tf.python.framework.smart_cond.smart_cond")
+def cond(tf: TensorFlow, call: Call) -> Value:
+    """Both functions build their ops; the predicate decides which run."""
+    predicate = call.pred or UNKNOWN
+    known = constant(predicate, bool)
+    first, second = call.true_fn or call.fn1, call.false_fn or call.fn2
+    if known is not None:
+        chosen = first if known else second
+        return tf.call_value(chosen, Args(), call.node) if chosen is not None else UNKNOWN
+    tf.recorder.conditions.append(flag_of(predicate))
+    try:
+        results = [
+            tf.call_value(branch, Args(), call.node)
+            for branch in (first, second)
+            if branch is not None
+        ]
+    finally:
+        tf.recorder.conditions.pop()
+    return tf.op(predicate, *results)
+
+
+@api("tf.while_loop", "tf.map_fn", "tf.scan")
+def loops(tf: TensorFlow, call: Call) -> Value:
+    results: list[Value] = []
+    given = call.arguments.positional
+    for value in given[:2]:
+        if isinstance(value, Function):
+            inputs = [symbol_of(*given)] * len(value.definition.params)
+            results.append(tf.call_value(value, Args(list(inputs)), call.node))
+    return tf.op(*call.values(), *results)
+
+
+@any_method(
+    "tf.data.Dataset.map", "tf.data.Dataset.flat_map", "tf.data.Dataset.interleave",
+    "tf.data.Dataset.filter", "tf.data.Dataset.apply", "tf.data.Dataset.batch",
+    "tf.data.Dataset.shuffle", "tf.data.Dataset.repeat",
+)  # fmt: skip
+def dataset_method(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    """tf.data pipelines carry no batch norm."""
+    if isinstance(receiver, Symbol | Object | Method) and "dataset" in text_of(call.node):
+        return Symbol(incomplete=True)
+    return None

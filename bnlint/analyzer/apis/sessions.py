@@ -1,0 +1,152 @@
+"""Sessions, slim's training and evaluation loops, exports."""
+
+from __future__ import annotations
+
+from bnlint.analyzer.apis.checkpoints import Saver
+from bnlint.analyzer.apis.clues import data_clues, function_clues, result_clues
+from bnlint.analyzer.apis.graph_state import constant
+from bnlint.analyzer.apis.graphs_and_scopes import Graph
+from bnlint.analyzer.apis.library import TensorFlow, text_of
+from bnlint.analyzer.apis.registry import Kind, any_method, api
+from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.values import (
+    NONE,
+    UNKNOWN,
+    Instance,
+    Symbol,
+    Value,
+)
+from bnlint.analyzer.syntax import nodes
+from bnlint.program.events import TrainingLength
+
+# --- sessions ------------------------------------------------------------------------------
+
+
+class Session(Kind):
+    """A session of a graph (None: the current one); `hooks`: hooks may feed."""
+
+    def __init__(self, graph: int | None = None, hooks: bool = False) -> None:
+        super().__init__()
+        self.graph = graph
+        self.hooks = hooks
+
+
+@api(
+    "tf.Session", "tf.InteractiveSession", "tf.train.MonitoredSession",
+    "tf.train.MonitoredTrainingSession", "tf.train.SingularMonitoredSession",
+    "tf.get_default_session", "keras.backend.get_session",
+)  # fmt: skip
+def session(tf: TensorFlow, call: Call) -> Value:
+    # A hook may feed (tf.train.FeedFnHook and the user's own).
+    chosen = call.graph
+    return Session(chosen.graph if isinstance(chosen, Graph) else None, call.given("hooks"))
+
+
+@any_method(
+    "tf.train.Supervisor.managed_session", "tf.train.Supervisor.prepare_or_wait_for_session",
+    "tf.test.TestCase.test_session", "tf.test.TestCase.cached_session",
+    signature="*args, **kwargs",
+)  # fmt: skip
+def managed_session(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    return Session()
+
+
+@any_method("tf.Operation.run")
+def run_operation(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    if isinstance(receiver, Symbol) and not receiver.unknown and receiver.train_ops:
+        _record_run(tf, receiver, call.feed_dict, call.node)
+        return NONE
+    return None
+
+
+@any_method("tf.Session.run")
+def run(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    fetches = call.fetches
+    known = isinstance(receiver, Session) or "sess" in text_of(call.node)
+    if fetches is None or not known or isinstance(receiver, Instance):
+        return None
+    outer = tf.recorder.graph
+    if isinstance(receiver, Session) and receiver.graph is not None:
+        tf.recorder.graph = receiver.graph
+    hooks = isinstance(receiver, Session) and receiver.hooks
+    _record_run(tf, fetches, call.feed_dict, call.node, others_may_feed=hooks)
+    tf.recorder.graph = outer
+    return UNKNOWN.replace(unknown=False)
+
+
+@any_method("tf.Tensor.eval")
+def evaluate_tensor(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    if isinstance(receiver, Symbol) and receiver.batch_norms:
+        _record_run(tf, receiver, call.feed_dict, call.node)
+        return UNKNOWN.replace(unknown=False)
+    return None
+
+
+def _record_run(
+    tf: TensorFlow,
+    fetches: Value,
+    feeds: Value | None,
+    node: nodes.Call,
+    others_may_feed: bool = False,
+) -> None:
+    clues = [
+        *data_clues(feeds, node),
+        *function_clues(tf.interpreter.frames, tf.script),
+        *result_clues(tf.interpreter.statement, node),
+    ]
+    tf.recorder.session_run(node, fetches, feeds, others_may_feed=others_may_feed, clues=clues)
+
+
+# --- loops of slim and tf.contrib.training -------------------------------------------------
+
+
+@api("tf.contrib.slim.learning.train", "tf.contrib.training.train")
+def learning_train(tf: TensorFlow, call: Call) -> Value:
+    if call.train_op is not None:
+        own_step = call.train_step_fn is not None
+        tf.recorder.session_run(call.node, call.train_op, None, others_may_feed=own_step)
+    if call.init_fn is not None:
+        tf.recorder.loaded(tf.recorder.graph)
+    record_length(tf, call.number_of_steps, call.node)
+    if isinstance(call.saver, Saver):
+        call.saver.event.saves.append(tf.recorder.here(call.node))
+    return NONE
+
+
+def record_length(tf: TensorFlow, steps: Value | None, node: nodes.Call) -> None:
+    """Training is told to run this number of steps."""
+    known = constant(steps, int)
+    if known:
+        event = TrainingLength(known, tf.recorder.here(node), tf.interpreter.tick())
+        tf.program.training_lengths.append(event)
+
+
+@api(
+    "tf.contrib.slim.evaluation.evaluate_once", "tf.contrib.slim.evaluation.evaluation_loop",
+    "tf.contrib.slim.evaluation.evaluate_repeatedly", "tf.contrib.training.evaluate_once",
+    "tf.contrib.training.evaluate_repeatedly", evaluates=True, ends=True,
+)  # fmt: skip
+def evaluate(tf: TensorFlow, call: Call) -> Value:
+    norms = [norm for norm in tf.program.batch_norms if norm.graph == tf.recorder.graph]
+    if norms and not tf.program.train_ops:
+        tf.recorder.evaluation(tf.recorder.here(call.node), "slim.evaluation", norms)
+    return UNKNOWN
+
+
+# --- exports -------------------------------------------------------------------------------
+
+
+@api("tf.saved_model.simple_save", "tf.graph_util.convert_variables_to_constants",
+     saves=True, ends=True)  # fmt: skip
+def export(tf: TensorFlow, call: Call) -> Value:
+    place = (tf.recorder.here(call.node), tf.recorder.graph, tf.interpreter.tick())
+    tf.program.exports.append(place)
+    return UNKNOWN
+
+
+api("tf.saved_model.save")(export)  # no role: every second file mentions "save"
+
+
+@any_method("tf.saved_model.builder.SavedModelBuilder.add_meta_graph_and_variables", saves=True)
+def add_meta_graph(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    return export(tf, call)

@@ -1,0 +1,3 @@
+"""Made by fixtures/oracle/signatures.py from the real libraries: do not edit."""
+
+def assign_moving_average(variable, value, decay, zero_debias=True, name=None): ...

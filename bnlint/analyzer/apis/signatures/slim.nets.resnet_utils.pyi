@@ -1,0 +1,3 @@
+"""Made by fixtures/oracle/signatures.py from the real libraries: do not edit."""
+
+def resnet_arg_scope(weight_decay=0.0001, batch_norm_decay=0.997, batch_norm_epsilon=1e-05, batch_norm_scale=True): ...

@@ -1,0 +1,6 @@
+"""Made by fixtures/oracle/signatures.py from the real libraries: do not edit."""
+
+@overload  # tensorflow 1.15.5
+def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, a_is_sparse=False, b_is_sparse=False, name=None): ...
+@overload  # tensorflow 2.21.0
+def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, a_is_sparse=False, b_is_sparse=False, output_type=None, grad_a=False, grad_b=False, name=None): ...

@@ -1,0 +1,3 @@
+"""Made by fixtures/oracle/signatures.py from the real libraries: do not edit."""
+
+def load(sess, tags, export_dir, import_scope=None, **saver_kwargs): ...

@@ -1,0 +1,190 @@
+"""Optimizers, gradients and train ops of graph mode."""
+
+from __future__ import annotations
+
+from bnlint.analyzer.apis.collections import read_by_library
+from bnlint.analyzer.apis.graph_state import list_of
+from bnlint.analyzer.apis.library import Optimizer, TensorFlow, text_of
+from bnlint.analyzer.apis.registry import Kind, any_method, api, method
+from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.apis.variables import models_of, scope_of
+from bnlint.analyzer.interpreter.values import (
+    TENSOR,
+    Const,
+    External,
+    Function,
+    Instance,
+    ListValue,
+    Object,
+    Symbol,
+    Value,
+    symbol_of,
+)
+from bnlint.analyzer.syntax import nodes
+from bnlint.program.events import UPDATE_OPS, FlagKind
+
+# --- optimizers ----------------------------------------------------------------------------
+
+
+@any_method("tf.train.Optimizer.minimize", trains=True, ends=True)
+def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    loss = call.loss
+    if loss is None or isinstance(loss, Const | Instance) or isinstance(receiver, Instance):
+        return None
+    tf.program.differentiated.add(tf.recorder.graph)
+    if isinstance(loss, Function):
+        return TENSOR
+    if not (symbol_of(loss).batch_norms or _is_optimizer(receiver, call.node)):
+        return None
+    return tf.recorder.train_op(
+        call.node, "minimize", differentiated(loss), trainable_scope=scope_of(call.var_list),
+        trains_some=call.given("var_list"),
+    )  # fmt: skip
+
+
+def _is_optimizer(receiver: Value, node: nodes.Call) -> bool:
+    if isinstance(receiver, Object):
+        return isinstance(receiver, Optimizer)
+    words = text_of(node)
+    return any(word in words for word in ("opt", "adam", "sgd", "trainer", "solver"))
+
+
+@any_method("tf.train.Optimizer.compute_gradients")
+def compute_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    tf.program.differentiated.add(tf.recorder.graph)
+    scope = scope_of(call.var_list)
+    tags = frozenset([f"scope:{scope}"]) if scope else frozenset()
+    if call.given("var_list"):
+        tags |= {"trains some"}
+    symbol = differentiated(call.loss)
+    pair = tf.op(symbol.replace(tags=symbol.tags | tags))
+    return ListValue((ListValue((pair, TENSOR)),))
+
+
+@api("tf.gradients")
+def gradients(tf: TensorFlow, call: Call) -> Value:
+    if not _is_input(call.xs):
+        tf.program.differentiated.add(tf.recorder.graph)
+    scope = scope_of(call.xs)
+    symbol = tf.op(differentiated(call.ys))
+    tags = {f"scope:{scope}"} if scope else set()
+    if "variables:trainable_variables" not in symbol_of(call.xs).tags or scope:
+        tags.add("trains some")
+    return symbol.replace(tags=symbol.tags | tags)
+
+
+def _is_input(value: Value | None) -> bool:
+    """A placeholder: its gradient explains or attacks a prediction, it does not train."""
+    kinds = (FlagKind.PLACEHOLDER, FlagKind.PLACEHOLDER_WITH_DEFAULT)
+    inputs = [item.flag for item in list_of(value) if isinstance(item, Symbol)]
+    return bool(inputs) and all(flag is not None and flag.kind in kinds for flag in inputs)
+
+
+def differentiated(loss: Value | None) -> Symbol:
+    """What the gradients of `loss` run.
+
+    Checked on TF 1.15.5: `minimize(tf.identity(loss))` under control_dependencies(update_ops)
+    makes a train op that does not depend on the update ops.
+    """
+    symbol = symbol_of(loss)
+    return symbol.replace(runs=symbol.runs - loss.after) if isinstance(loss, Symbol) else symbol
+
+
+@any_method("tf.train.Optimizer.apply_gradients", trains=True, ends=True)
+def apply_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    if isinstance(receiver, Instance):
+        return None
+    gradient = symbol_of(call.grads_and_vars)
+    if _tape_trains(tf, gradient):
+        return TENSOR
+    if not (gradient.batch_norms or _is_optimizer(receiver, call.node)):
+        return None
+    return tf.recorder.train_op(
+        call.node, "apply_gradients", gradient, trainable_scope=scope_of(gradient),
+        trains_some="trains some" in gradient.tags,
+    )  # fmt: skip
+
+
+def _tape_trains(tf: TensorFlow, gradient: Symbol) -> bool:
+    """These gradients are a tape's; notes which models it trains."""
+    tf.program.differentiated.add(tf.recorder.graph)
+    if gradient.tape is None:
+        return False
+    trained = tf.recorder.trained_by.setdefault(gradient.tape.number, set())
+    trained |= models_of(gradient)
+    return True
+
+
+class KerasOptimizer(Kind):
+    """An optimizer of Keras: what it trains is seen by the tape."""
+
+    @method("tf.keras.optimizers.Optimizer.minimize")
+    def minimize(self, tf: TensorFlow, call: Call) -> Value:
+        tf.program.differentiated.add(tf.recorder.graph)
+        symbol = symbol_of(call.loss)
+        if isinstance(call.loss, Function) or tf.recorder.tapes or not symbol.batch_norms:
+            return TENSOR
+        return tf.recorder.train_op(
+            call.node, "minimize", differentiated(call.loss),
+            trainable_scope=scope_of(call.var_list), trains_some=call.given("var_list"),
+        )  # fmt: skip
+
+    @method("tf.keras.optimizers.Optimizer.apply_gradients")
+    def apply_gradients(self, tf: TensorFlow, call: Call) -> Value:
+        _tape_trains(tf, symbol_of(call.grads_and_vars))
+        return TENSOR
+
+
+def _keras_optimizer(tf: TensorFlow, call: Call) -> Value:
+    return KerasOptimizer()
+
+
+for _name in ("Adam", "SGD", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "AdamW"):
+    api(f"keras.optimizers.{_name}", f"keras.optimizers.legacy.{_name}", f"tf.optimizers.{_name}")(
+        _keras_optimizer
+    )
+
+
+# --- train ops -----------------------------------------------------------------------------
+
+
+def _attached(tf: TensorFlow, value: Value | None, node: nodes.Call) -> tuple[str, Symbol]:
+    """(how update_ops was given, the ops that are attached)."""
+    if value is None:
+        return "default", read_by_library(tf, UPDATE_OPS, node)
+    if isinstance(value, External) or (isinstance(value, Const) and value.value is None):
+        # None means the default for optimize_loss, create_train_op's marker object likewise.
+        return _attached(tf, None, node)
+    if isinstance(value, ListValue) and not value.items and value.rest is None:
+        return "empty", TENSOR
+    symbol = symbol_of(value)
+    return ("unknown" if symbol.unknown else "given"), symbol
+
+
+def _train_op(
+    tf: TensorFlow, call: Call, kind: str, loss: Value | None, trained: str, scope: str | None
+) -> Symbol:
+    """A train op of a function that attaches `update_ops`; `trained`: its list of variables."""
+    tf.program.differentiated.add(tf.recorder.graph)
+    how, updates = _attached(tf, call.update_ops, call.node)
+    if call.rest is not None:
+        how, updates = "unknown", updates.replace(incomplete=True)
+    return tf.recorder.train_op(
+        call.node, kind, symbol_of(loss), attaches_updates=call.roles.attaches_updates,
+        update_ops_argument=how, updates=updates,
+        trainable_scope=scope, trains_some=call.given(trained),
+    )  # fmt: skip
+
+
+@api(
+    "tf.contrib.slim.learning.create_train_op", "tf.contrib.training.create_train_op",
+    trains=True, attaches_updates=True, ends=True,
+)  # fmt: skip
+def create_train_op(tf: TensorFlow, call: Call) -> Value:
+    scope = scope_of(call.variables_to_train)
+    return _train_op(tf, call, "create_train_op", call.total_loss, "variables_to_train", scope)
+
+
+@api("tf.contrib.layers.optimize_loss", trains=True, attaches_updates=True, ends=True)
+def optimize_loss(tf: TensorFlow, call: Call) -> Value:
+    return _train_op(tf, call, "optimize_loss", call.loss, "variables", None)

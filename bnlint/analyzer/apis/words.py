@@ -1,0 +1,39 @@
+"""The words that declared functions are mentioned by: what to scan files for, where to begin."""
+
+from __future__ import annotations
+
+from bnlint.analyzer.apis import (
+    checkpoints,
+    collections,
+    estimator,
+    graphs_and_scopes,
+    keras,
+    losses,
+    python,
+    sessions,
+    settings,
+    slim,
+    tf_layers,
+    training,
+    variables,
+)
+from bnlint.analyzer.apis.registry import words
+from bnlint.analyzer.interpreter.names import FRAMEWORKS
+from bnlint.analyzer.project.prescan import Words
+
+# Imported for what they declare.
+DECLARING = (
+    graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
+    keras, python, settings, slim, tf_layers,
+)  # fmt: skip
+
+WORDS = Words(
+    frameworks=FRAMEWORKS,
+    # Libraries on top of TensorFlow name their batch norms so; a module imported by name may hold
+    # a network.
+    builds=words(lambda roles: roles.makes_batch_norm or roles.imports_by_name)
+    | {"BatchNorm", "batchnorm"},
+    # Steps that Keras calls.
+    acts=words(lambda roles: roles.acts) | {"test_step", "eval_step"},
+    ends=words(lambda roles: roles.ends),
+)
