@@ -39,21 +39,14 @@ __all__ = [
 
 def __getattr__(name: str) -> "Any":
     if name == "__version__":
-        return _version()
+        from bnlint.version import VERSION
+
+        return VERSION
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("bnlint")
-    except PackageNotFoundError:  # running from a source tree that was never installed
-        return "0+unknown"
 
 
 def __dir__() -> list[str]:

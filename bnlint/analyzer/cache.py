@@ -58,14 +58,14 @@ def fingerprint() -> bytes:
     bnlint's version and files, and the files of all rules (either may be edited in place), Python
     (for the letters and literals it knows), libcst and fissix.
     """
-    import bnlint
     from bnlint.registry import rule_set
+    from bnlint.version import VERSION
 
-    parts = [bnlint.__version__, sys.version]
+    parts = [VERSION, sys.version]
     for library in ("libcst", "msgspec", "fissix"):
         with contextlib.suppress(PackageNotFoundError):
             parts.append(f"{library} {version(library)}")
-    root = Path(bnlint.__file__).parent
+    root = Path(__file__).parents[1]  # bnlint
     rooms = ("analyzer", "program", "sources")
     files = [*root.glob("*.py"), *(f for room in rooms for f in (root / room).rglob("*.py"))]
     files += [Path(file) for file in rule_set().files.values()]

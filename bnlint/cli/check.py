@@ -15,11 +15,11 @@ import click
 from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
-from bnlint.cli.output import save
 from bnlint.findings import Confidence, FileError, lines_of
 from bnlint.lint.baseline import apply_baseline, write_baseline
 from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.lint.run import LintRun, collect, lint
+from bnlint.lint.save import save
 from bnlint.reporting import FORMATS, render
 from bnlint.sources.atomic_write import write_atomically
 from bnlint.sources.files import Source, source_from_bytes

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import CompletionItem
 
-import bnlint
 from bnlint.execution.executor import prepare
+from bnlint.version import VERSION
 
 # Loaded when they are called: their modules may need the `runtime` extra.
 _LAZY = {
@@ -87,7 +87,7 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(bnlint.__version__, prog_name="bnlint")
+@click.version_option(VERSION, prog_name="bnlint")
 def cli() -> None:
     """Find batch-norm training/eval mistakes in TensorFlow code, graphs and predictions.
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bnlint.cli.output import save
 from bnlint.findings import Finding, Report, lines_of
 from bnlint.lint.config import ConfigError
+from bnlint.lint.save import save
 from bnlint.reporting.machine import fingerprint
 from bnlint.sources.regular import read_regular
 

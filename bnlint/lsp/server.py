@@ -16,7 +16,6 @@ from pygls import uris
 from pygls.lsp.server import LanguageServer
 from pygls.workspace import TextDocument
 
-import bnlint
 from bnlint.findings import Finding, lines_of
 from bnlint.lint.fixes import CannotFix, fix_text
 from bnlint.lint.run import LintRun
@@ -25,6 +24,7 @@ from bnlint.lsp.convert import Places, diagnostic, error_diagnostic
 from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
 from bnlint.registry import all_rules, rule_set
 from bnlint.reporting.explanation import explanation
+from bnlint.version import VERSION
 
 DEBOUNCE = 0.3  # seconds without a keystroke before the project is linted again
 PATIENCE = 5.0  # seconds that a request waits for a run; on large projects runs take longer
@@ -47,7 +47,7 @@ class BnlintServer(LanguageServer):
     def __init__(self) -> None:
         super().__init__(
             "bnlint",
-            bnlint.__version__,
+            VERSION,
             notebook_document_sync=types.NotebookDocumentSyncOptions(
                 [
                     types.NotebookDocumentFilterWithCells(

@@ -6,11 +6,11 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-import bnlint
 from bnlint.findings import Finding, Location, Report
 from bnlint.registry import all_rules
 from bnlint.reporting.machine import fingerprint, in_cell, tool_path
 from bnlint.rule import Rule
+from bnlint.version import VERSION
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -82,7 +82,7 @@ def to_sarif(report: Report) -> str:
     ]
     driver = {
         "name": "bnlint",
-        "version": bnlint.__version__,
+        "version": VERSION,
         "rules": [_rule(rule) for rule in rules],
     }
     run = {

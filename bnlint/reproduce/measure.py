@@ -16,8 +16,7 @@ from typing import Any
 import wrapt
 
 from bnlint.reproduce.outcome import Layer
-from bnlint.runtime.keras_model import Moments
-from bnlint.runtime.moving_statistics import Statistics
+from bnlint.runtime.moving_statistics import Moments, Statistics
 
 RESULTS = "results.npz"
 MEASURED = "measured.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 from bnlint.findings import Finding, Location, Related, sorted_findings
 from bnlint.registry import all_rules
-from bnlint.runtime.moving_statistics import Statistics
+from bnlint.runtime.moving_statistics import Moments, Statistics
 from bnlint.runtime.report import BatchNormInfo, GraphReport
 from bnlint.runtime.stored.keras_files import settings
 from bnlint.runtime.stored.protos import LoadError
@@ -191,26 +191,6 @@ def _inputs(model: Any, data: Any) -> Any:
     if isinstance(data, dict) and not data:
         raise LoadError("the data holds no array")
     return data
-
-
-class Moments:
-    """Mean and variance per channel over batches, summed in float64."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean: Any = 0.0
-        self.squares: Any = 0.0
-
-    def add(self, count: int, mean: Any, variance: Any) -> None:
-        """Merge `count` values per channel (Chan et al., 1979)."""
-        total = self.count + count
-        shift = mean - self.mean
-        self.squares = self.squares + variance * count + shift**2 * (self.count * count / total)
-        self.mean = self.mean + shift * (count / total)
-        self.count = total
-
-    def statistics(self) -> Statistics:
-        return Statistics("", mean=self.mean, variance=self.squares / max(self.count, 1))
 
 
 @contextmanager

@@ -80,6 +80,27 @@ class Statistics:
         return ""
 
 
+class Moments:
+    """Mean and variance per channel over batches, summed in float64."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean: Any = 0.0
+        self.squares: Any = 0.0
+
+    def add(self, count: int, mean: Any, variance: Any) -> None:
+        """Merge `count` values per channel (Chan et al., 1979)."""
+        total = self.count + count
+        shift = mean - self.mean
+        self.squares = self.squares + variance * count + shift**2 * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.count = total
+
+    def statistics(self) -> Statistics:
+        """Mean and (biased) variance of everything added."""
+        return Statistics(mean=self.mean, variance=self.squares / max(self.count, 1))
+
+
 def _same(one: Any, other: Any) -> bool:
     import numpy as np
 

@@ -14,7 +14,7 @@ from typing import Any
 from bnlint.runtime.graph.batch_norms import BatchNorm, describe, find_batch_norms
 from bnlint.runtime.graph.build import from_meta_graph
 from bnlint.runtime.graph.table import Graph
-from bnlint.runtime.moving_statistics import Statistics
+from bnlint.runtime.moving_statistics import Moments, Statistics
 from bnlint.runtime.stored.protos import LoadError
 from bnlint.runtime.stored.statistics import Measured
 
@@ -131,8 +131,6 @@ def _run(
     switches: Mapping[str, bool],
 ) -> Iterator[tuple[BatchNorm, Statistics, Statistics]]:
     import numpy as np
-
-    from bnlint.runtime.keras_model import Moments
 
     inputs = [
         running.get_tensor_by_name(graph.tensor_name(graph.strip(one.input))) for one in found

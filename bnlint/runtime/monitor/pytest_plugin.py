@@ -29,15 +29,15 @@ def _assert_healthy(
     graph: Any, train_op: Any = None, *, ignore: str | Sequence[str] = (), **options: Any
 ) -> GraphReport:
     __tracebackhide__ = True
-    import bnlint
+    from bnlint.runtime.inspect import inspect_graph, inspect_model
 
     ignored = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     if hasattr(graph, "layers"):
         if train_op is not None:
             raise TypeError("a Keras model has no train_op")
-        report = bnlint.inspect_model(graph, **options)
+        report = inspect_model(graph, **options)
     else:
-        report = bnlint.inspect_graph(graph, train_op=train_op, **options)
+        report = inspect_graph(graph, train_op=train_op, **options)
     problems = [error.message for error in report.errors]
     for finding in report.findings:
         if not finding.code.startswith(ignored):
