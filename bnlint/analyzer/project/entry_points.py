@@ -126,6 +126,23 @@ class CallGraph:
 
         That is `NETS = {"a": net_a}`, and what functions that read `NETS` are put on as decorators.
         """
+        held = self._assigned_names()
+        definitions: list[nodes.FunctionDef | nodes.ClassDef] = [
+            item for _, item, _ in self.functions
+        ]
+        definitions += [cls for module in self.modules for cls in module.facts.classes.values()]
+        for definition in definitions:
+            for decorator in self._decorators(definition):
+                for variable in decorator.reads & held.keys():
+                    held[variable].add(definition.name)
+        for variable, names in held.items():
+            others = sorted(names - {variable})
+            found = [item for name in others for item in self.by_name.get(name, ())]
+            if len(found) <= MEANINGS:  # who reads a larger one is not about to build a network
+                self.by_name.setdefault(variable, []).extend(found)
+
+    def _assigned_names(self) -> dict[str, set[str]]:
+        """Variable of a module or class -> names in what is assigned to it."""
         held: dict[str, set[str]] = {}
         for module in self.modules:
             bodies = [module.facts.body, *(cls.body for cls in module.facts.classes.values())]
@@ -135,20 +152,14 @@ class CallGraph:
                     for target in statement.targets:
                         if isinstance(target, nodes.Name):
                             held.setdefault(target.id, set()).update(names)
-        decorated: list[nodes.FunctionDef | nodes.ClassDef] = [
-            item for _, item, _ in self.functions
-        ]
-        decorated += [cls for module in self.modules for cls in module.facts.classes.values()]
-        for definition in decorated:
-            for name in set(nodes.names_in(definition.decorators)):
-                for decorator in self.by_name.get(name, ()):
-                    for variable in decorator.reads & held.keys():
-                        held[variable].add(definition.name)
-        for variable, names in held.items():
-            others = sorted(names - {variable})
-            found = [item for name in others for item in self.by_name.get(name, ())]
-            if len(found) <= MEANINGS:  # who reads a larger one is not about to build a network
-                self.by_name.setdefault(variable, []).extend(found)
+        return held
+
+    def _decorators(
+        self, definition: nodes.FunctionDef | nodes.ClassDef
+    ) -> Iterator[nodes.FunctionDef]:
+        """The functions of the project that decorate `definition`."""
+        for name in set(nodes.names_in(definition.decorators)):
+            yield from self.by_name.get(name, ())
 
     def _reach(self, words: frozenset[str], among: frozenset[str] | None = None) -> set[int]:
         """Functions that mention one of `words`, or a function that does, and so on.
