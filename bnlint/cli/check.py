@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ import click
 from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
+from bnlint.cli.last_resort import debug_option
 from bnlint.findings import Confidence, FileError, lines_of
 from bnlint.lint.baseline import apply_baseline, write_baseline
 from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.lint.run import LintRun, collect, lint
 from bnlint.lint.save import save
 from bnlint.reporting import FORMATS, render
+from bnlint.reporting.escapes import printable, printable_line
 from bnlint.sources.atomic_write import write_atomically
 from bnlint.sources.files import Source, source_from_bytes
 
@@ -61,6 +64,7 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--cache-dir", envvar="BNLINT_CACHE_DIR",
               help="Where results are kept (default: the user's cache folder).")  # fmt: skip
 @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto")
+@debug_option
 def check(paths: tuple[str, ...], **options: Any) -> None:
     """Lint PATHS (default: the current folder; '-' reads stdin)."""
     paths = paths or (".",)
@@ -73,7 +77,7 @@ def _checked(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     try:
         return _check(paths, options)
     except ConfigError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         return 2
 
 
@@ -168,10 +172,11 @@ def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
         yield None
         return
     from rich.console import Console
+    from rich.markup import escape
 
     console = Console(stderr=True)
     with console.status("bnlint") as status:
-        yield lambda name: status.update(f"bnlint: {name}")
+        yield lambda name: status.update(f"bnlint: {escape(printable(name))}")
 
 
 def _fix(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> LintRun:
@@ -180,7 +185,7 @@ def _fix(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) ->
 
     changed, notes = fix_sources(run, config, unsafe=options["unsafe_fixes"], cache=cache)
     for note in notes:
-        click.echo(note, err=True)
+        click.echo(printable(note), err=True)
     if options["diff"]:
         _show_diff(run, changed)
         return run
@@ -207,8 +212,22 @@ def _show_diff(run: LintRun, changed: dict[str, str]) -> None:
 
     for path, text in changed.items():
         before = lines_of(run.sources[path].text)
-        lines = difflib.unified_diff(before, lines_of(text), path, path)
+        name = printable(path)
+        lines = difflib.unified_diff(before, lines_of(text), name, name)
+        if _is_shown():
+            lines = (printable_line(line.rstrip("\r\n")) + "\n" for line in lines)
         click.echo("".join(lines), nl=False)
+
+
+def _is_shown() -> bool:
+    """The output goes to a terminal or a CI log, and not into a file or to `patch`."""
+    if sys.stdout.isatty():
+        return True
+    in_log = any(os.environ.get(name) for name in ("GITHUB_ACTIONS", "TF_BUILD"))
+    try:
+        return in_log and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return in_log
 
 
 def _write(run: LintRun, options: dict[str, Any]) -> None:

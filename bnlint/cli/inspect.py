@@ -118,19 +118,26 @@ def _total(reports: list[GraphReport], predicted: PredictionsReport | None) -> G
 def _list(report: GraphReport) -> None:
     """A table of the batch norms, on stderr: stdout is the report's."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from bnlint.reporting.escapes import printable
+
+    def shown(name: str) -> str:
+        return escape(printable(name))
 
     table = Table("batch norm", "kind", "mode", "moving mean", "updates", "decay", "epsilon")
     for one in report.batch_norms:
         decay = "" if one.decay is None else f"{one.decay:g}"
         epsilon = "" if one.epsilon is None else f"{one.epsilon:g}"
         updates = "" if one.kind == "keras" else str(len(one.update_ops))
-        table.add_row(one.name, one.kind, one.mode_text, one.moving_mean, updates, decay, epsilon)
+        names = (shown(one.name), one.kind, shown(one.mode_text), shown(one.moving_mean))
+        table.add_row(*names, updates, decay, epsilon)
     Console(stderr=True).print(table)
 
 
 def _write(path: str, text: str) -> None:
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise _CannotWrite(f"{path}: {error.strerror or error}") from error

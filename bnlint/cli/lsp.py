@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 
@@ -15,4 +17,5 @@ def lsp(stdio: bool) -> None:
         raise click.UsageError(
             f"the language server needs {error.name}: pip install 'bnlint[lsp]'"
         ) from error
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # its event loop would not end at an exception
     make_server().start_io()

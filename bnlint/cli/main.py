@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 
 import click
 from click.shell_completion import CompletionItem
 
+from bnlint.cli.last_resort import debug_option, ended_well, terminate_on_sigterm
 from bnlint.execution.executor import prepare
 from bnlint.version import VERSION
 
@@ -81,13 +83,15 @@ class _Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = ("--help", "-h", "--version")
-        if args and args[0] not in _LAZY and args[0] not in own:
-            args = ["check", *args]
+        start = 1 if args[:1] == ["--debug"] else 0
+        if args[start:] and args[start] not in _LAZY and args[start] not in own:
+            args = [*args[:start], "check", *args[start:]]
         return super().parse_args(ctx, args)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="bnlint")
+@debug_option
 def cli() -> None:
     """Find batch-norm training/eval mistakes in TensorFlow code, graphs and predictions.
 
@@ -96,9 +100,15 @@ def cli() -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 clean, 1 findings, 2 usage or read errors."""
+    """Entry point.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, read or internal errors, 130 Ctrl-C, 141 nobody reads
+    the output any more, 143 SIGTERM.
+    """
+    terminate_on_sigterm()
     prepare()
-    cli.main(args=list(args) if args is not None else None, prog_name="bnlint")
+    given = list(args) if args is not None else None
+    sys.exit(ended_well(lambda: cli.main(given, prog_name="bnlint", standalone_mode=False)))
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def _show(result: FileResult, stream: IO[str]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from bnlint.reporting.text import printable
+    from bnlint.reporting.escapes import printable
 
     def shown(name: object) -> str:
         return escape(printable(str(name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import click
 
 from bnlint.cli.output import write_report
 from bnlint.reporting import FORMATS, render
+from bnlint.reporting.escapes import printable
 
 if TYPE_CHECKING:
     from bnlint.findings import Finding, Report
@@ -66,9 +68,10 @@ def run(
     if arguments[:1] == ("--",):
         arguments = arguments[1:]
     sys.setrecursionlimit(_RECURSION_LIMIT)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so is what the script does at SIGTERM
     result = run_script(script, arguments, stop=stop, on_findings=tell)
     for error in result.report.errors:
-        click.echo(f"bnlint: {error.path}: {error.message}", err=True)
+        click.echo(f"bnlint: {printable(error.path)}: {printable(error.message)}", err=True)
     if not result.report.files and not result.report.errors:
         click.echo("bnlint: the script ran no train op and no fit; nothing was checked", err=True)
     if not at_once:

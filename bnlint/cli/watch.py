@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import click
 from watchfiles import Change, DefaultFilter, watch
 
+from bnlint.reporting.escapes import printable
 from bnlint.sources.files import SUFFIXES
 
 MOMENT = 200  # milliseconds
@@ -35,7 +36,7 @@ def watch_and_lint(paths: tuple[str, ...], run: Callable[[], int]) -> None:
         run()
         click.echo("Watching for changes, Ctrl-C ends.", err=True)
         for changed in filter(None, changes):
-            click.echo(f"\n--- {changed} ---", err=True)
+            click.echo(f"\n--- {printable(changed)} ---", err=True)
             run()
     except KeyboardInterrupt:
         return

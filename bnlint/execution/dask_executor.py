@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from bnlint.execution.executor import Crashed, prepare
+from bnlint.execution.executor import Crashed, prepare, safe_path
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,9 +32,12 @@ class Dask:
     def __init__(self, scheduler: str = "", jobs: int | None = None) -> None:
         from distributed import Client
 
+        # Workers that die are replaced at any time: for as long as there is a cluster.
+        self._stack = contextlib.ExitStack()
         if scheduler:
             self.client: Any = Client(scheduler, set_as_default=False)
         else:
+            self._stack.enter_context(safe_path())
             self.client = Client(
                 n_workers=jobs or os.cpu_count() or 1,
                 threads_per_worker=1,
@@ -87,6 +91,7 @@ class Dask:
         self.client.close()
         if self.client.cluster is not None:
             self.client.cluster.close()
+        self._stack.close()
 
 
 def _shard(function: Callable[[T], R], items: Sequence[T]) -> list[R]:

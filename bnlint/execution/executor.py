@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
+    from multiprocessing.process import BaseProcess
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +32,7 @@ class Engine(Protocol):
         """`function(item)` for each item, in order; `function` and items can be pickled."""
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes at once, whatever they do."""
 
 
 class Serial:
@@ -66,7 +69,7 @@ class Processes:
         for index, item in enumerate(items):
             for later in range(index, min(index + ahead, len(items))):
                 if later not in waiting:
-                    with contextlib.suppress(BrokenProcessPool):
+                    with contextlib.suppress(BrokenProcessPool), safe_children():
                         waiting[later] = self._started().submit(function, items[later])
             try:
                 if index not in waiting:
@@ -80,11 +83,15 @@ class Processes:
     def _alone(self, function: Callable[[T], R], item: T) -> R | Crashed:
         from concurrent.futures.process import BrokenProcessPool
 
-        with self._new(1) as pool:
-            try:
-                return pool.submit(function, item).result()
-            except BrokenProcessPool:
-                return Crashed()
+        self._pool = self._new(1)
+        try:
+            with safe_children():
+                future = self._pool.submit(function, item)
+            return future.result()
+        except BrokenProcessPool:
+            return Crashed()
+        finally:
+            self.close()
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -97,13 +104,92 @@ class Processes:
 
         # Not forked: a progress line's thread may hold a lock at that moment.
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(jobs, context, initializer=prepare)
+        return ProcessPoolExecutor(jobs, context, initializer=_begin_work)
 
     def close(self) -> None:
         """See Engine."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        from multiprocessing.connection import wait
+
+        # Waiting for work that nobody wants any more could take minutes. Before Python 3.14 there
+        # is no public way to end it.
+        private: Any = pool
+        processes, queue = list((private._processes or {}).values()), private._call_queue
+        if queue is not None:
+            queue.cancel_join_thread()  # it may hold work for a process that is gone
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            wait([process.sentinel])
+
+
+@contextlib.contextmanager
+def safe_children() -> Iterator[None]:
+    """`safe_path`, and Ctrl-C is left to the parent of the processes that are started meanwhile."""
+    blocked = _block_interrupts()
+    try:
+        with safe_path():
+            yield
+    finally:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _block_interrupts() -> set[int | signal.Signals] | None:
+    """What was blocked before; children inherit it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return None
+    return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def safe_path() -> Iterator[None]:
+    """Processes that are started meanwhile import nothing from the current folder.
+
+    multiprocessing starts its children as `python -c ...`, and then Python looks there first: a
+    linted project's `signal.py` would be run.
+    """
+    if sys.version_info >= (3, 11):
+        before = os.environ.get("PYTHONSAFEPATH")
+        os.environ["PYTHONSAFEPATH"] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["PYTHONSAFEPATH"]
+            else:
+                os.environ["PYTHONSAFEPATH"] = before
+        return
+    # Python 3.10 only has isolation as a whole; children are told the import path anyway. It gets
+    # no more changes, so its private function stays.
+    import multiprocessing.util
+
+    util: Any = multiprocessing.util
+    arguments = util._args_from_interpreter_flags
+    util._args_from_interpreter_flags = lambda: [*arguments(), "-I"]
+    try:
+        yield
+    finally:
+        util._args_from_interpreter_flags = arguments
+
+
+def _begin_work() -> None:
+    """Sets up a process of `Processes`: it ends when its parent does."""
+    import multiprocessing
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    prepare()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def prepare() -> None:

@@ -13,6 +13,6 @@ def save(path: str, text: str) -> None:
       ConfigError: it cannot be written.
     """
     try:
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error

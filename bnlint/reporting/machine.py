@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import xml.etree.ElementTree as ET
 from typing import Any
 
 from bnlint.findings import Finding, Location, Report, Severity
+from bnlint.reporting import escapes
+from bnlint.reporting.escapes import printable
 
 
 def tool_path(path: str) -> str:
@@ -46,7 +47,7 @@ def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
     """Identity of a finding that survives shifted lines: code, path, node and line text."""
     place = finding.location
     key = "\0".join([finding.code, tool_path(place.path), place.node, line.strip(), str(repeat)])
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def to_json(report: Report) -> str:
@@ -81,12 +82,13 @@ def to_json(report: Report) -> str:
         "files": report.files,
         "suppressed": report.suppressed,
     }
-    return json.dumps(record, indent=2) + "\n"
+    return escapes.to_json(record)
 
 
 def _escape(text: str, is_property: bool = False) -> str:
     """GitHub workflow command escaping."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    text = printable(text)
     return text.replace(":", "%3A").replace(",", "%2C") if is_property else text
 
 
@@ -132,12 +134,12 @@ def to_gitlab(report: Report) -> str:
                 },
             }
         )
-    return json.dumps(issues, indent=2) + "\n"
+    return escapes.to_json(issues)
 
 
 def _xml_text(text: str) -> str:
-    """XML 1.0 has no control characters."""
-    return "".join(c if c in "\t\n\r" or c >= " " else "�" for c in text)
+    """XML 1.0 has neither control characters nor U+FFFE; of both only line ends are kept."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def to_junit(report: Report) -> str:
@@ -149,11 +151,14 @@ def to_junit(report: Report) -> str:
     for finding in report.findings:
         place = finding.location
         name = f"{finding.code} {place}"
-        case = ET.SubElement(suite, "testcase", name=_xml_text(name), classname=place.path)
+        case = ET.SubElement(
+            suite, "testcase", name=_xml_text(name), classname=_xml_text(place.path)
+        )
         failure = ET.SubElement(case, "failure", message=_xml_text(finding.message))
         failure.text = _xml_text(finding.help)
     for error in report.errors:
-        case = ET.SubElement(suite, "testcase", name=error.path, classname=error.path)
+        path = _xml_text(error.path)
+        case = ET.SubElement(suite, "testcase", name=path, classname=path)
         ET.SubElement(case, "error", message=_xml_text(error.message))
     if not len(suite):
         ET.SubElement(suite, "testcase", name="no findings", classname="bnlint")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import os
 from typing import Any
 from urllib.parse import quote
 
 from bnlint.findings import Finding, Location, Report
 from bnlint.registry import all_rules
+from bnlint.reporting.escapes import to_json
 from bnlint.reporting.machine import fingerprint, in_cell, tool_path
 from bnlint.rule import Rule
 from bnlint.version import VERSION
@@ -16,7 +17,7 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def _location(location: Location, message: str = "") -> dict[str, Any]:
-    uri = quote(tool_path(location.path))
+    uri = quote(os.fsencode(tool_path(location.path)))
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
     if location.line and not location.cell:
         region = {"startLine": location.line, "startColumn": max(location.column, 1)}
@@ -97,4 +98,4 @@ def to_sarif(report: Report) -> str:
         "results": results,
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(log, indent=2) + "\n"
+    return to_json(log)

@@ -10,16 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from bnlint.findings import FileError, Finding, Location, Report, Severity, lines_of
+from bnlint.reporting.escapes import printable, printable_line
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
-
-
-def printable(text: str) -> str:
-    """`text` with control characters made visible, so that no file can drive the terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\t" else repr(character)[1:-1]
-        for character in text
-    )
 
 
 class TextReporter:
@@ -50,7 +43,7 @@ class TextReporter:
 
     def _finding(self, finding: Finding) -> None:
         style = _STYLE[finding.severity]
-        where = printable(str(finding.location))
+        where = printable_line(str(finding.location))
         fixable = " [*]" if finding.fix is not None else ""
         if self.concise:
             message = printable(finding.message)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnlint.execution.executor import safe_path
 from bnlint.reproduce.measure import MEASURED, OUTPUT, RESULTS, run_program
 from bnlint.reproduce.outcome import Layer, Outcome
 from bnlint.reproduce.programs import KINDS, Pair
@@ -59,7 +60,7 @@ def reproduce(
         on_done(f"{pair.code} {kind}")
         return outcome
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with safe_path(), ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         tasks = [pool.submit(run, pair, kind) for pair in pairs for kind in KINDS]
         try:
             outcomes = [task.result() for task in tasks]
