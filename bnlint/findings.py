@@ -152,6 +152,20 @@ class FileError:
     fatal: bool = True
 
 
+def described(error: BaseException) -> str:
+    """An exception in one line."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+INTERNAL = "internal error"
+
+
+def internal_error(path: str, error: BaseException, where: str = "") -> FileError:
+    """An exception that nobody foresaw, met in the work on one file."""
+    return FileError(path, f"{INTERNAL}{where and f' in {where}'}: {described(error)}")
+
+
 @dataclass
 class Report:
     """Everything one run has to say.

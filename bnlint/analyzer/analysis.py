@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bnlint.findings import FileError, Finding, sorted_findings
+from bnlint.findings import INTERNAL, FileError, Finding, internal_error, sorted_findings
 
 if TYPE_CHECKING:
     from bnlint.analyzer.cache import Cache
@@ -66,7 +67,7 @@ def analyze(
         run = _Run(Cache(), Serial(), tuple(rules))
     groups = run.groups(sources, follow_imports)
     context = {file.path: file.source.text for group in groups for file in group if file.is_context}
-    result = AnalysisResult(context=context)
+    result = AnalysisResult(context=context, errors=run.errors)
     for group, checked in zip(groups, run.checked(groups), strict=True):
         if progress is not None:
             progress(group[0].path)
@@ -94,6 +95,7 @@ class _Run:
         self._digests: dict[str, bytes] = {}
         self._scans: dict[bytes, bytes] = {}
         self._new_scans: dict[bytes, bytes] = {}
+        self.errors: list[FileError] = []
 
     # --- which files ---------------------------------------------------------------------
 
@@ -160,8 +162,12 @@ class _Run:
                 pass
         from bnlint.analyzer.apis.words import WORDS
 
-        result = scan(file.source.text, WORDS)
-        self._new_scans[key] = msgspec.msgpack.encode(result)
+        try:
+            result = scan(file.source.text, WORDS)
+            self._new_scans[key] = msgspec.msgpack.encode(result)
+        except Exception as error:  # no text ends the run
+            self.errors.append(internal_error(file.path, error))
+            return Scan(False, False, False, False, (), None)
         return result
 
     def _key(self, kind: str, file: File) -> bytes:
@@ -211,8 +217,6 @@ class _Run:
 
     def _check(self, groups: list[list[File]]) -> Iterator[Checked]:
         """Works the findings of groups out, and keeps them."""
-        import msgspec
-
         from bnlint.analyzer.tasks import Checked, check
         from bnlint.execution.executor import Crashed
 
@@ -227,8 +231,18 @@ class _Run:
                 yield Checked([], [*errors, crash])
                 continue
             checked = Checked(result.findings, [*errors, *result.errors])
-            self.cache.put({self._group_key(group): msgspec.json.encode(checked)})
+            self._keep(group, checked)
             yield checked
+
+    def _keep(self, group: list[File], checked: Checked) -> None:
+        """Stores findings, unless memory was short or the like: the next run may fare better."""
+        import msgspec
+
+        if any(error.message.startswith(INTERNAL) for error in checked.errors):
+            return
+        # A file name that is not UTF-8 cannot be written as JSON.
+        with contextlib.suppress(ValueError, RecursionError):
+            self.cache.put({self._group_key(group): msgspec.json.encode(checked)})
 
     def _member(self, file: File, parsed: dict[bytes, Parsed]) -> Member:
         from bnlint.analyzer.tasks import Member
@@ -255,7 +269,7 @@ class _Run:
         for file, result in zip(todo.values(), self.engine.map(parse, texts), strict=True):
             if isinstance(result, Crashed):
                 result = Parsed(error="the analyzer's process died on this file")
-            else:
+            elif not result.error.startswith(INTERNAL):
                 new[self._key("facts", file)] = msgspec.msgpack.encode(result)
             parsed[self._digest(file)] = result
         self.cache.put(new)

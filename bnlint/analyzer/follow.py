@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -31,7 +30,7 @@ from bnlint.analyzer.interpreter.values import (
 from bnlint.analyzer.project import entry_points
 from bnlint.analyzer.project.modules import Module, Project
 from bnlint.analyzer.syntax import nodes
-from bnlint.findings import FileError
+from bnlint.findings import FileError, internal_error
 from bnlint.program.events import EntryPoint, Program
 
 HANDLERS = LANGUAGE  # imported for what it registers
@@ -46,7 +45,7 @@ def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
     """
     call_graph = entry_points.CallGraph(project, WORDS)
     world = World(project)
-    _load_all(world, call_graph.modules)
+    _load_all(world, call_graph.modules, errors)
     called = Called()
     for root in call_graph.roots():
         # What a script called (tf.app.run) had arguments that are known there.
@@ -72,18 +71,22 @@ def _guarded(
     except Exception as error:  # a bug met by one program must not end the run
         path = root.module.facts.path
         name = root.function.qualname if root.function is not None else "the script"
-        errors.append(FileError(path, f"internal error in following {name}: {error!r}"))
+        errors.append(internal_error(path, error, f"following {name}"))
 
 
-def _load_all(world: World, modules: list[Module]) -> None:
+def _load_all(world: World, modules: list[Module], errors: list[FileError]) -> None:
     """Fills every module's globals once; what import-time code builds is not a program."""
     entry = EntryPoint(
         "", "import", "", nodes.ModuleFacts("", "", False, [], [0]).location(nodes.Node(0, 0))
     )
     interpreter = _interpreter(world, Program(entry))
     for module in modules:
-        with contextlib.suppress(RecursionError):
+        try:
             load(interpreter, module)
+        except RecursionError:
+            continue
+        except Exception as error:  # what one module does must not end the run
+            errors.append(internal_error(module.facts.path, error))
 
 
 def _interpreter(world: World, program: Program) -> Interpreter:

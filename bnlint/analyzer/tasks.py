@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bnlint.analyzer.project.module_index import Place
-from bnlint.findings import FileError, Finding
+from bnlint.findings import INTERNAL, FileError, Finding, described, internal_error
 
 if TYPE_CHECKING:
     from bnlint.analyzer.project.modules import Project
@@ -59,12 +59,15 @@ class Checked(msgspec.Struct, array_like=True, frozen=True):
 
 
 def parse(text: str) -> Parsed:
-    """The facts of one text."""
+    """The facts of one text, or what is wrong; no text ends the run."""
     with _collector_paused():
-        first = _parse(text)
-        if first.facts or first.error == TOO_DEEP:
-            return first
-        return _parse_python2(text) or first
+        try:
+            first = _parse(text)
+            if first.facts or first.error == TOO_DEEP:
+                return first
+            return _parse_python2(text) or first
+        except Exception as error:
+            return Parsed(error=f"{INTERNAL}: {described(error)}")
 
 
 def _parse(text: str) -> Parsed:
@@ -144,11 +147,15 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
                     nodes.decode(item.parsed.facts, item.path, item.module, item.is_package)
                 )
                 places.append(item.place)
-            except ValueError as error:  # somebody wrote into the cache
-                errors.append(FileError(item.path, f"internal error: {error}"))
+            except Exception as error:  # a damaged cache, no memory
+                errors.append(internal_error(item.path, error))
     chosen = list(all_rules().values()) if rules is None else list(rules)
+    findings: list[Finding] = []
     with _collector_slowed():
-        findings = _run_rules(Project(facts, places), chosen, errors)
+        try:
+            _run_rules(Project(facts, places), chosen, findings, errors)
+        except Exception as error:  # outside of any one program
+            errors.append(internal_error(members[0].path, error))
     converted = {item.path for item in members if item.parsed.facts and item.parsed.error}
     kept = [_marked(item, converted) for item in _merged(findings)]
     return Checked(kept, list(dict.fromkeys(errors)))
@@ -165,19 +172,19 @@ def _marked(finding: Finding, converted: set[str]) -> Finding:
     return finding
 
 
-def _run_rules(project: Project, rules: list[Rule], errors: list[FileError]) -> list[Finding]:
-    """The findings in every program of a project; what goes wrong is added to `errors`."""
+def _run_rules(
+    project: Project, rules: list[Rule], findings: list[Finding], errors: list[FileError]
+) -> None:
+    """Adds the findings in every program of a project, and to `errors` what goes wrong."""
     from bnlint.analyzer.follow import programs
 
-    findings: list[Finding] = []
     for program in programs(project, errors):
         for rule in rules:
             try:
                 findings.extend(rule.run(program))
             except Exception as error:  # one rule's bug must not hide the others' findings
                 where = program.entry.location.path
-                errors.append(FileError(where, f"internal error in {rule.code}: {error!r}"))
-    return findings
+                errors.append(internal_error(where, error, rule.code))
 
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:

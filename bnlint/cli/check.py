@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -17,15 +16,14 @@ from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.last_resort import debug_option
-from bnlint.findings import Confidence, FileError, lines_of
+from bnlint.findings import Confidence, FileError
 from bnlint.lint.baseline import apply_baseline, write_baseline
 from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
-from bnlint.lint.run import LintRun, collect, lint
+from bnlint.lint.run import LintRun, Stdin, collect, lint
 from bnlint.lint.save import save
 from bnlint.reporting import FORMATS, render
-from bnlint.reporting.escapes import printable, printable_line
-from bnlint.sources.atomic_write import write_atomically
-from bnlint.sources.files import Source, source_from_bytes
+from bnlint.reporting.escapes import printable
+from bnlint.sources.files import MAX_BYTES, Source, source_from_bytes
 
 
 def _split(value: str | None, option: str) -> tuple[str, ...]:
@@ -101,13 +99,22 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     config = _settings(paths, options)
     if options["write_baseline"] and not config.baseline:
         raise ConfigError("--write-baseline needs --baseline FILE")
-    sources, errors = _read(paths, config, options["stdin_filename"])
+    stdin = _read_stdin(options["stdin_filename"]) if "-" in paths else None
+    sources, errors = _read(paths, config, stdin)
     cache = _cache(config, options)
     engine = open_engine(options, len(sources))
     try:
         with _progress(len(sources)) as progress:
             run = lint(sources, config, errors, progress, cache, engine)
-        return _finish(run, config, options, cache)
+        if options["write_baseline"]:
+            return _write_baseline(run, config)
+        if config.baseline:
+            apply_baseline(config.baseline, run.report, run.texts())
+        if options["fix"] or options["diff"]:
+            from bnlint.cli.fix import Tree, fix
+
+            run = fix(run, Tree(config, _roots(paths, config), cache, stdin), options)
+        return _finish(run, options, stdin is not None)
     finally:
         engine.close()
         cache.close()
@@ -119,17 +126,24 @@ def _cache(config: Config, options: dict[str, Any]) -> Cache:
     return Cache(options["cache_dir"] or user_folder(), config.root)
 
 
-def _finish(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> int:
-    """Baseline, repairs, report; the exit code."""
-    if options["write_baseline"]:
-        write_baseline(config.baseline, run.report, run.texts())
-        click.echo(f"Wrote {len(run.report.findings)} findings to {config.baseline}", err=True)
-        return 0
-    if config.baseline:
-        apply_baseline(config.baseline, run.report, run.texts())
-    if options["fix"] or options["diff"]:
-        run = _fix(run, config, options, cache)
-    _write(run, options)
+def _roots(paths: tuple[str, ...], config: Config) -> list[str]:
+    """The folders that are linted."""
+    named = [path for path in paths if path != "-"]
+    folders = [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in named]
+    return [config.root, *folders]
+
+
+def _write_baseline(run: LintRun, config: Config) -> int:
+    write_baseline(config.baseline, run.report, run.texts())
+    click.echo(f"Wrote {len(run.report.findings)} findings to {config.baseline}", err=True)
+    return 0
+
+
+def _finish(run: LintRun, options: dict[str, Any], from_stdin: bool) -> int:
+    """Writes the report; the exit code."""
+    # A diff is meant for `patch`, repaired code for whoever gave it: the report goes beside it.
+    beside = options["diff"] or (options["fix"] and from_stdin)
+    _write(run, options, sys.stderr if beside else sys.stdout)
     code = run.report.exit_code
     return 0 if code == 1 and options["exit_zero"] else code
 
@@ -151,13 +165,20 @@ def _settings(paths: tuple[str, ...], options: dict[str, Any]) -> Config:
     )
 
 
+def _read_stdin(name: str) -> Stdin:
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{name}: larger than {MAX_BYTES} bytes, not read")
+    return Stdin(name, data)
+
+
 def _read(
-    paths: tuple[str, ...], config: Config, stdin_filename: str
+    paths: tuple[str, ...], config: Config, stdin: Stdin | None
 ) -> tuple[list[Source], list[FileError]]:
-    named = [path for path in paths if path != "-"]
-    sources, errors = collect(named, config)
-    if "-" in paths:
-        source = source_from_bytes(sys.stdin.buffer.read(), stdin_filename)
+    sources, errors = collect([path for path in paths if path != "-"], config)
+    if stdin is not None:
+        sources = [source for source in sources if source.path != stdin.name]
+        source = source_from_bytes(stdin.data, stdin.name)
         if isinstance(source, FileError):
             errors.append(source)
         else:
@@ -179,58 +200,7 @@ def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
         yield lambda name: status.update(f"bnlint: {escape(printable(name))}")
 
 
-def _fix(run: LintRun, config: Config, options: dict[str, Any], cache: Cache) -> LintRun:
-    """Repairs (or shows the repairs) and reports what is left."""
-    from bnlint.lint.fixes import fix_sources
-
-    changed, notes = fix_sources(run, config, unsafe=options["unsafe_fixes"], cache=cache)
-    for note in notes:
-        click.echo(printable(note), err=True)
-    if options["diff"]:
-        _show_diff(run, changed)
-        return run
-    failed: list[FileError] = []
-    for path, text in list(changed.items()):
-        try:
-            write_atomically(path, text.encode(run.sources[path].encoding))
-        except OSError as error:
-            failed.append(FileError(path, f"cannot be written: {error.strerror}"))
-            del changed[path]
-    if changed:
-        click.echo(f"Fixed {len(changed)} file(s).", err=True)
-    sources = [
-        Source(item.path, item.module, changed.get(path, item.text), item.cells, item.encoding)
-        for path, item in run.sources.items()
-    ]
-    left = lint(sources, config, cache=cache) if changed else run
-    left.report.errors = list(dict.fromkeys([*left.report.errors, *run.report.errors, *failed]))
-    return left
-
-
-def _show_diff(run: LintRun, changed: dict[str, str]) -> None:
-    import difflib
-
-    for path, text in changed.items():
-        before = lines_of(run.sources[path].text)
-        name = printable(path)
-        lines = difflib.unified_diff(before, lines_of(text), name, name)
-        if _is_shown():
-            lines = (printable_line(line.rstrip("\r\n")) + "\n" for line in lines)
-        click.echo("".join(lines), nl=False)
-
-
-def _is_shown() -> bool:
-    """The output goes to a terminal or a CI log, and not into a file or to `patch`."""
-    if sys.stdout.isatty():
-        return True
-    in_log = any(os.environ.get(name) for name in ("GITHUB_ACTIONS", "TF_BUILD"))
-    try:
-        return in_log and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
-    except (OSError, ValueError):
-        return in_log
-
-
-def _write(run: LintRun, options: dict[str, Any]) -> None:
+def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
     color = {"always": True, "never": False, "auto": None}[options["color"]]
     arguments = {"sources": run.texts(), "color": color, "statistics": options["statistics"]}
     if options["output_file"]:
@@ -238,6 +208,4 @@ def _write(run: LintRun, options: dict[str, Any]) -> None:
         render(run.report, options["format_"], buffer, **arguments)
         save(options["output_file"], buffer.getvalue())
     else:
-        # A diff is meant for `patch`: the report goes beside it.
-        stream = sys.stderr if options["diff"] else sys.stdout
         render(run.report, options["format_"], stream, **arguments)

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from bnlint.findings import INTERNAL, described
 from bnlint.reporting.escapes import printable
 
 TROUBLE = 2
@@ -105,7 +106,7 @@ def _failed(error: BaseException) -> int:
             _forget_output()
         return _complain(_os_error(error))
     hint = "" if _debug else " (bnlint --debug shows where; please report it)"
-    return _complain(f"internal error: {described(error)}{hint}")
+    return _complain(f"{INTERNAL}: {described(error)}{hint}")
 
 
 def _os_error(error: OSError) -> str:
@@ -117,12 +118,6 @@ def _os_error(error: OSError) -> str:
     except OSError:
         return "the current folder does not exist"
     return f"standard output: {reason}" if error.errno is not None else reason
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line."""
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _complain(text: str) -> int:

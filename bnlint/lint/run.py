@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from bnlint.analyzer.analysis import analyze
 from bnlint.analyzer.cache import Cache
 from bnlint.execution.executor import Engine
-from bnlint.findings import FileError, Finding, Report, sorted_findings
+from bnlint.findings import FileError, Finding, Report, internal_error, sorted_findings
 from bnlint.lint.config import Config
 from bnlint.registry import rule_set
 from bnlint.sources.archives import is_archive, read_archive
@@ -29,6 +29,14 @@ class LintRun:
         return self.context | {path: source.text for path, source in self.sources.items()}
 
 
+@dataclass(frozen=True)
+class Stdin:
+    """Code from standard input, and the name it goes by."""
+
+    name: str
+    data: bytes
+
+
 def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[FileError]]:
     """Reads every file below `paths`, and in the archives among them."""
     errors: list[FileError] = []
@@ -40,12 +48,19 @@ def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[Fi
         errors += problems
     paths = [path for path in paths if path not in archives]
     for path in discover(paths, config.exclude, errors):
-        source = read_source(path)
+        source = _read(path)
         if isinstance(source, FileError):
             errors.append(source)
         else:
             sources.append(source)
     return sources, errors
+
+
+def _read(path: str) -> Source | FileError:
+    try:
+        return read_source(path)
+    except Exception as error:  # no file ends the run
+        return internal_error(path, error)
 
 
 def lint(
@@ -71,7 +86,13 @@ def lint(
     kept: list[Finding] = []
     for source in sources:
         unused = config.enabled(UNUSED) and source.path not in broken
-        stay, silenced = suppress(by_path.get(source.path, ()), source.text, source.path, unused)
+        try:
+            stay, silenced = suppress(
+                by_path.get(source.path, ()), source.text, source.path, unused
+            )
+        except Exception as error:
+            run.report.errors.append(internal_error(source.path, error))
+            stay, silenced = by_path.get(source.path, []), 0
         run.report.suppressed += silenced
         kept += stay
     run.report.findings = sorted_findings(_in_cells(finding, run.sources) for finding in kept)

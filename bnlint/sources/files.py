@@ -138,8 +138,8 @@ def _read_gitignore(folder: str, errors: list[FileError]) -> IgnorePatterns | No
         data = read_regular(path, ignore_patterns.MAX_BYTES, follow=False)
         return IgnorePatterns(data.decode("utf-8", "replace").split("\n"))
     except (Refused, ValueError) as error:
-        reason = error.strerror if isinstance(error, Refused) else str(error)
-        errors.append(FileError(path, reason or "cannot be read"))
+        reason = error.reason if isinstance(error, Refused) else str(error)
+        errors.append(FileError(path, reason))
     except OSError:  # there is none, or it is not for this user: as git
         pass
     return None

@@ -7,11 +7,11 @@ import stat
 
 
 class Refused(OSError):
-    """A file that is not read; `strerror` says why."""
+    """A file that is not read or written; `reason` says why."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(None, reason, path)
-        self.strerror = reason
+        self.strerror = self.reason = reason
 
 
 def read_regular(path: str, limit: int, follow: bool = True) -> bytes:

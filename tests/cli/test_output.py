@@ -67,12 +67,12 @@ def test_an_output_file_that_cannot_be_written_is_named(tree: Path) -> None:
 def test_a_fix_that_cannot_be_written_is_an_error_and_its_finding_stays(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: str, data: bytes) -> None:
+    def refuse(path: str, old: bytes, new: bytes, roots: list[str]) -> None:
         if path.endswith("train03.py"):
             raise PermissionError(13, "Permission denied", path)
-        atomic_write.write_atomically(path, data)
+        atomic_write.rewrite(path, old, new, roots)
 
-    monkeypatch.setattr("bnlint.cli.check.write_atomically", refuse)
+    monkeypatch.setattr("bnlint.cli.fix.rewrite", refuse)
     result = bnlint(tree, "--fix", "--select", "BN101", "--format", "json")
     assert result.exit_code == 2
     report = json.loads(result.stdout)
