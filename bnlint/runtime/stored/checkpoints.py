@@ -88,7 +88,7 @@ def read_checkpoint(prefix: Path) -> Stored:
     if not _has_footer(main):
         raise LoadError("not a checkpoint, or a truncated one")
     try:
-        reader = _open(prefix)
+        reader = open_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
         names = _readable_names(reader, shapes)
         check_total(math.prod(shapes[name]) for name in wanted(names))
@@ -111,7 +111,12 @@ def check_total(sizes: Iterable[int]) -> None:
         raise LoadError(f"its batch norms have {total} elements, more than the {MAX_TOTAL} read")
 
 
-def _open(prefix: Path) -> Any:
+def open_checkpoint(prefix: Path) -> Any:
+    """TensorFlow's reader of a checkpoint, which runs nothing.
+
+    Raises:
+      LoadError: it is corrupt.
+    """
     import tensorflow as tf
 
     try:
