@@ -56,13 +56,18 @@ def _unfed(runs: list[SessionRun], flag: Flag) -> Iterator[Finding]:
 def _evaluated_with_true(program: Program, runs: list[SessionRun], flag: Flag) -> Iterator[Finding]:
     restored = {evaluation.run for evaluation in program.evaluations}
     for run in runs:
-        if run.train_ops or run.updates or _value(run, flag) is not True:
+        if run.train_ops or _estimates(run) or _value(run, flag) is not True:
             continue
         if run.evaluates or run in restored:
             how = "is fed True" if flag.key in run.feeds else "has the default True"
             yield _finding(
                 run, flag, f"this evaluation runs in training mode: the placeholder {how}"
             )
+
+
+def _estimates(run: SessionRun) -> bool:
+    """It runs collected update ops without a train op: statistics are estimated on purpose."""
+    return any(norm.has_update_ops for norm in run.updates)
 
 
 def _trained_with_false(program: Program, runs: list[SessionRun], flag: Flag) -> Iterator[Finding]:

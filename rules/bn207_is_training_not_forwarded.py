@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
-from bnlint.program.events import Program
-from bnlint.program.queries import ignored_training_parameter, missed_by_scope
+from bnlint.findings import Confidence, Edit, Finding, Fix, Location, Related, Severity
+from bnlint.program.events import BatchNorm, Frame, Parameter, Program
+from bnlint.program.queries import ignored_training_parameter, misplaced_flag, missed_by_scope
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -21,20 +21,48 @@ the wrong network.""",
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
+    calls: set[Location | None] = set()
     for norm in program.batch_norms:
-        parameter = ignored_training_parameter(norm)
-        if parameter is None or norm.trainable is False or missed_by_scope(program, norm):
+        if norm.trainable is False or missed_by_scope(program, norm):
             continue
-        keyword = "training" if norm.api == "tf.layers" else "is_training"
+        parameter = ignored_training_parameter(norm)
+        misplaced = misplaced_flag(norm)
+        if parameter is not None:
+            yield _ignored(norm, parameter)
+        elif misplaced is not None and misplaced[0].call not in calls:
+            calls.add(misplaced[0].call)  # one call, however many layers it leads to
+            yield _misplaced(norm, *misplaced)
+
+
+def _ignored(norm: BatchNorm, parameter: Parameter) -> Finding:
+    frame = next(item for item in reversed(norm.frames) if item.training_parameter is parameter)
+    keyword = "training" if norm.api == "tf.layers" else "is_training"
+    fix = None
+    if frame is norm.frames[-1]:
         edit = Edit("set-keyword", norm.location, name=keyword, value=parameter.name)
-        yield RULE.finding(
-            norm.location,
-            f"this batch norm runs on its default; the function's `{parameter.name}` does not "
-            "reach it",
-            related=[Related(norm.frames[-1].location, f"`{parameter.name}` is taken here")],
-            confidence=Confidence.MEDIUM if parameter.used else Confidence.HIGH,
-            fix=Fix(f"Pass {keyword}={parameter.name}", (edit,), safe=False),
-        )
+        fix = Fix(f"Pass {keyword}={parameter.name}", (edit,), safe=False)
+    how = "is hard-coded to training mode" if norm.training.explicit else "runs on its default"
+    return RULE.finding(
+        norm.location,
+        f"this batch norm {how}; the function's `{parameter.name}` does not reach it",
+        related=[Related(frame.location, f"`{parameter.name}` is taken here")],
+        confidence=Confidence.MEDIUM if parameter.used else Confidence.HIGH,
+        fix=fix,
+    )
+
+
+def _misplaced(norm: BatchNorm, frame: Frame, parameter: Parameter) -> Finding:
+    own = frame.training_parameter
+    assert own is not None
+    return RULE.finding(
+        frame.call or frame.location,
+        f"`{parameter.value.name}` is passed as `{parameter.name}`; `{own.name}` stays at its "
+        "default, training mode",
+        related=[
+            Related(frame.location, f"`{own.name}` is another parameter"),
+            Related(norm.location, "a batch norm that never reads the placeholder"),
+        ],
+    )
 
 
 RULE.examples(

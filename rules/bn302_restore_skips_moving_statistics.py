@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
-from bnlint.program.events import Program
+from bnlint.program.events import BatchNorm, Program
 from bnlint.program.queries import count
 from bnlint.rule import Rule, example
 
@@ -26,7 +26,7 @@ def check(program: Program) -> Iterator[Finding]:
         if not skipped or not saver.restores or saver.saves or saver.other_full_saver:
             continue
         # Statistics that the program learns itself need no restoring.
-        norms = [norm for norm in saver.batch_norms if norm.training.is_false]
+        norms = [norm for norm in saver.batch_norms if _only_infers(program, norm)]
         if not norms or len(norms) < len(saver.batch_norms):
             continue
         yield RULE.finding(
@@ -39,6 +39,16 @@ def check(program: Program) -> Iterator[Finding]:
             ],
             confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
         )
+
+
+def _only_infers(program: Program, norm: BatchNorm) -> bool:
+    """The program never learns the statistics: the flag is False, or a placeholder that no run
+    feeds True in a program without a train op."""
+    if norm.training.is_false:
+        return True
+    runs = [run for run in program.runs if norm in run.batch_norms]
+    fed = [run.feeds.get(norm.training.key) for run in runs]
+    return norm.training.is_tensor and not program.train_ops and bool(runs) and True not in fed
 
 
 RULE.examples(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.limits import too_short
-from bnlint.program.events import Answer, Program
+from bnlint.program.events import Answer, BatchNorm, Program
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -30,6 +30,7 @@ def check(program: Program) -> Iterator[Finding]:
             if norm.decay is not None
             and not norm.zero_debias
             and not norm.training.is_false
+            and _is_read(program, norm)
             and op.runs_updates_of(norm) is Answer.YES
             and too_short(norm.decay, length.steps)
         ]
@@ -43,6 +44,13 @@ def check(program: Program) -> Iterator[Finding]:
             related=[Related(slow[0].location, f"this batch norm's decay is {decay:g}")],
             confidence=Confidence.MEDIUM,
         )
+
+
+def _is_read(program: Program, norm: BatchNorm) -> bool:
+    """Something may use the statistics; not if the program runs the network in training mode
+    for its results, too."""
+    used = any(norm in run.batch_norms for run in program.runs if not run.train_ops)
+    return not (norm.training.is_true and used)
 
 
 RULE.examples(

@@ -6,8 +6,6 @@ data, what is fed, the names around it, or a program that restores a checkpoint 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from bnlint.findings import Confidence, Location
 from bnlint.program.events import (
     BatchNorm,
@@ -17,23 +15,42 @@ from bnlint.program.events import (
     Program,
     SessionRun,
     TrainOp,
+    together,
 )
 
 
 def find_evaluations(program: Program) -> None:
     """Appends the program's evaluations; train ops and runs must be complete."""
-    drop_clues_of_training(program)
+    _drop_clues_of_training(program)
+    _add_switched_flags(program)
     for location, graph, time in program.exports:
         _export(program, graph, time, location)
     for run in program.runs:
         _of_run(program, run)
 
 
-def drop_clues_of_training(program: Program) -> None:
+def _drop_clues_of_training(program: Program) -> None:
     """What is also said of a run that trains (`test` of a test suite, `x_val`) says nothing."""
     said = {(clue.kind, clue.text) for run in program.runs if run.train_ops for clue in run.clues}
     for run in program.runs:
         run.clues = tuple(clue for clue in run.clues if (clue.kind, clue.text) not in said)
+
+
+def _add_switched_flags(program: Program) -> None:
+    """A flag that training runs feed True and this run feeds False asks for inference mode."""
+    switched = {
+        key
+        for run in program.runs
+        if run.train_ops
+        for key, value in run.feeds.items()
+        if value is True and key not in run.fed_numbers
+    }
+    for run in program.runs:
+        off = [key for key in run.feeds if run.feeds[key] is False and key not in run.fed_numbers]
+        if run.train_ops or switched.isdisjoint(off):
+            continue
+        if not any(clue.kind is ClueKind.FED_FALSE for clue in run.clues):
+            run.clues = (Clue(ClueKind.FED_FALSE, "a flag that training feeds True"), *run.clues)
 
 
 def is_adversarial(program: Program, graph: int) -> bool:
@@ -53,53 +70,54 @@ def _export(program: Program, graph: int, time: int, location: Location) -> None
 
 
 def _of_run(program: Program, run: SessionRun) -> None:
-    if run.train_ops or not run.batch_norms:
+    if not run.batch_norms:
         return
-    ops = [op for op in program.train_ops if op.graph == run.graph]
-    if not _trains(program, run.graph, ops):
-        _restored(program, run, ops)
-        return
-    untrained = [norm for norm in run.batch_norms if not program.trained(norm)]
-    if untrained and not any(op.loss_unknown for op in ops):
-        _add(program, run.location, "second net", untrained, run)
-    trained = [norm for norm in run.batch_norms if program.trained(norm)]
-    if trained and run.clues:
-        confidence = _confidence(run.clues, is_adversarial(program, run.graph))
-        _add(program, run.location, "trained net", trained, run, confidence)
-
-
-def _trains(program: Program, graph: int, ops: list[TrainOp]) -> bool:
-    """The program trains in this graph, as far as its runs show."""
+    ops = _train_ops_beside(program, run)
     if not ops:
-        return False
-    return any(
-        run.graph == graph and (run.train_ops or run.fetches_unknown) for run in program.runs
-    ) or any(op.escapes for op in ops)
-
-
-def _restored(program: Program, run: SessionRun, ops: list[TrainOp]) -> None:
-    if run.graph not in program.restored:
-        if ops and run.evaluates:
-            # A function that evaluates the net of a class that also builds its train op.
-            confidence = _confidence(run.clues, is_adversarial(program, run.graph))
-            _add(program, run.location, "trained net", run.batch_norms, run, confidence)
+        _restored(program, run)
         return
-    if not ops and run.graph in program.differentiated:
-        return  # it trains in a way that is not understood
-    confidence = Confidence.MEDIUM if ops else Confidence.HIGH
-    if is_adversarial(program, run.graph):
-        confidence = Confidence.LOW
-    if any(clue.kind is ClueKind.FED_FALSE for clue in run.clues):
-        confidence = Confidence.HIGH
-    _add(program, run.location, "restored session", run.batch_norms, run, confidence)
+    trained = {norm for op in ops for norm in op.batch_norms}
+    untrained = [norm for norm in run.batch_norms if norm not in trained]
+    if untrained and not any(op.loss_opaque for op in ops):
+        _add(program, run.location, "second net", untrained, run)
+    shared = [norm for norm in run.batch_norms if norm in trained]
+    if shared and run.clues and not run.train_ops:
+        _add(program, run.location, "trained net", shared, run, _confidence(program, run))
 
 
-def _confidence(clues: Iterable[Clue], adversarial: bool) -> Confidence:
-    kinds = {clue.kind for clue in clues}
+def _train_ops_beside(program: Program, run: SessionRun) -> list[TrainOp]:
+    """The train ops of the run's graph that something runs, in the same run of the program."""
+    unknown = any(other.fetches_unknown for other in program.runs if other.graph == run.graph)
+    return [
+        op
+        for op in program.train_ops
+        if op.graph == run.graph
+        and together(op.path, run.path)
+        and (op.used or op.escapes or unknown)
+    ]
+
+
+def _restored(program: Program, run: SessionRun) -> None:
+    """The program trains nothing in this graph, whatever the network's class also builds."""
+    built = any(op.graph == run.graph for op in program.train_ops)
+    if run.graph in program.restored:
+        if not built and run.graph in program.differentiated:
+            return  # it trains in a way that is not understood
+        confidence = Confidence.MEDIUM if built else Confidence.HIGH
+        if is_adversarial(program, run.graph):
+            confidence = Confidence.LOW
+        confidence = max(confidence, _confidence(program, run))
+        _add(program, run.location, "restored session", run.batch_norms, run, confidence)
+    elif built and run.evaluates:
+        _add(program, run.location, "trained net", run.batch_norms, run, _confidence(program, run))
+
+
+def _confidence(program: Program, run: SessionRun) -> Confidence:
+    kinds = {clue.kind for clue in run.clues}
     if ClueKind.FED_FALSE in kinds:
         return Confidence.HIGH
     strong = kinds - {ClueKind.SAMPLING}
-    if adversarial or not strong:
+    if not strong or is_adversarial(program, run.graph):
         return Confidence.LOW
     return Confidence.HIGH if len(strong) > 1 else Confidence.MEDIUM
 

@@ -12,10 +12,19 @@ silent or lower their confidence on it.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bnlint.findings import Confidence, Location
+from bnlint.program.words import TRAINING_PARAMETER_NAMES, names_training_flag
+
+Path = Mapping[str, bool]  # undecided condition -> how it was assumed to be
+
+
+def together(first: Path, second: Path) -> bool:
+    """One run of the program can take both paths."""
+    return all(second.get(condition, value) is value for condition, value in first.items())
+
 
 UPDATE_OPS = "update_ops"  # tf.GraphKeys.UPDATE_OPS
 
@@ -57,6 +66,7 @@ class Flag:
       key: identity of the placeholder, tensor or Python variable the flag came from, to
         compare with feeds and rebindings; "" if it has none.
       default: for PLACEHOLDER_WITH_DEFAULT, the default if it is a known bool.
+      name: of a placeholder: the variable it was assigned to, or its tensor's name; "" if unknown.
       via: how an explicit flag arrived: "argument", "arg_scope", "normalizer_params".
     """
 
@@ -66,6 +76,7 @@ class Flag:
     key: str = ""
     default: bool | None = None
     via: str = "argument"
+    name: str = ""
 
     @property
     def is_true(self) -> bool:
@@ -115,13 +126,23 @@ class Frame:
       function: qualified name, e.g. "nets.resnet_v1" or "Model.build".
       location: of the `def`.
       call: where it was called; None for the entry itself.
-      parameters: every named parameter.
+      parameters: those named like training flags, and those that hold a placeholder.
     """
 
     function: str
     location: Location
     call: Location | None
     parameters: tuple[Parameter, ...] = ()
+
+    @property
+    def misplaced_flag(self) -> Parameter | None:
+        """A training placeholder that was passed as another parameter, while the function's own
+        training parameter stays on its default."""
+        own = self.training_parameter
+        if own is None or own.passed:
+            return None
+        others = (parameter for parameter in self.parameters if parameter is not own)
+        return next((item for item in others if names_training_flag(item.value.name)), None)
 
     @property
     def training_parameter(self) -> Parameter | None:
@@ -143,13 +164,6 @@ def in_evaluation(frames: Iterable[Frame]) -> bool:
     return any(
         name.startswith(_EVALUATIONS) or name in ("test", "eval", "validate") for name in names
     )
-
-
-TRAINING_PARAMETER_NAMES = frozenset(
-    "is_training training is_train istrain istraining isTraining train_mode training_mode "
-    "is_training_bn is_train_mode phase_train train_phase train_flag train_bn bn_training "
-    "trainmode isTrain is_train_phase".split()
-)
 
 
 @dataclass(eq=False)
@@ -177,6 +191,7 @@ class BatchNorm:
       frames: call chain from the entry point, outermost first.
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
+      path: the undecided conditions that were assumed on the way, by identity.
       time: see module docstring.
     """
 
@@ -197,6 +212,7 @@ class BatchNorm:
     time: int
     zero_debias: bool = False
     statistics_trainable: bool = False
+    path: Path = field(default_factory=dict, repr=False)
 
     @property
     def has_update_ops(self) -> bool:
@@ -262,6 +278,7 @@ class TrainOp:
         "" if unknown.
       batch_norms: those its loss depends on (their outputs are on the way to the loss).
       loss_unknown: the loss's history is not fully known (batch norms may be missing above).
+      loss_opaque: the loss comes out of code that is not followed.
       attaches_updates: it runs UPDATE_OPS without being told to, as create_train_op does.
       update_ops_argument: of functions with attaches_updates: "default" (not passed: everything in
         UPDATE_OPS is attached), "empty" (update_ops=[]), "given", "unknown".
@@ -269,7 +286,7 @@ class TrainOp:
       reads: collection reads whose ops the train op, or an op grouped with it and run, depends on.
       trainable_scope: var_list's scope filter if a known one, else None.
       trains_some: a var_list was passed, so some variables may be left out on purpose.
-      graph, frames, conditional, time: see BatchNorm.
+      graph, frames, conditional, path, time: see BatchNorm.
       used: it is fetched by a Session.run, returned to estimator/learning.train, or grouped.
       escapes: it went somewhere the facts do not follow (returned to an unknown caller of the
         entry, passed to an unknown function, stored); then others may attach the updates.
@@ -293,6 +310,8 @@ class TrainOp:
     time: int
     used: bool
     escapes: bool
+    loss_opaque: bool = False
+    path: Path = field(default_factory=dict, repr=False)
     _runs: dict[int, Answer] = field(default_factory=dict, repr=False)
 
     def runs_updates_of(self, batch_norm: BatchNorm) -> Answer:
@@ -339,10 +358,11 @@ class SessionRun:
       updates: batch norms whose updates it runs through update ops that are not part of a
         train op (fetched, grouped, or control dependencies of what is fetched).
       feeds: flag key -> fed value (True, False, or None for unknown).
+      fed_numbers: the keys of `feeds` that are fed a number, not a bool.
       feeds_unknown: the feed_dict is not fully known.
       clues: why it may be an evaluation, strongest first; empty when nothing says so.
       in_loop: inside a Python loop.
-      frames, graph, conditional, time: see BatchNorm.
+      frames, graph, conditional, path, time: see BatchNorm.
     """
 
     location: Location
@@ -358,6 +378,8 @@ class SessionRun:
     graph: int
     conditional: bool
     time: int
+    path: Path = field(default_factory=dict, repr=False)
+    fed_numbers: frozenset[str] = frozenset()
 
     @property
     def evaluates(self) -> bool:
@@ -635,6 +657,15 @@ class Program:
     reads_layer_updates: bool = False
     freezes_layers: bool = False
     complete: bool = True
+
+    def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:
+        """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch
+        that makes it so (`if options.train:`)."""
+        flag = norm.training
+        if flag.is_true:
+            return True
+        branch = run.path.get(flag.key) if run is not None and flag.key else None
+        return flag.kind is FlagKind.UNKNOWN and branch is True
 
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:
         """The train ops whose loss depends on `batch_norm`'s output."""

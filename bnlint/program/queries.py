@@ -16,6 +16,7 @@ from bnlint.program.events import (
     ControlBlock,
     Evaluation,
     Flag,
+    Frame,
     Parameter,
     Program,
     TrainOp,
@@ -194,7 +195,7 @@ def _why_evaluation(evaluation: Evaluation) -> str:
 
 
 _WHY_CLUE = {
-    ClueKind.FED_FALSE: "`{}` is fed False, and this batch norm does not read it",
+    ClueKind.FED_FALSE: "{} is fed False, and this batch norm does not read it",
     ClueKind.DATA: "it is fed `{}`",
     ClueKind.FUNCTION: "in `{}`",
     ClueKind.RESULT: "the result is `{}`",
@@ -212,9 +213,9 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
     found: dict[Location, WrongMode] = {}
     for evaluation in program.evaluations:
         for norm in evaluation.batch_norms:
-            if not norm.training.is_true or norm.training.explicit is not explicit:
+            if norm.training.explicit is not explicit or has_own_rule(program, norm):
                 continue
-            if ignored_training_parameter(norm) or missed_by_scope(program, norm):
+            if not program.in_training_mode(norm, evaluation.run):
                 continue
             confidence = evaluation.confidence
             if norm.conditional:
@@ -233,12 +234,62 @@ def _flag_place(norm: BatchNorm) -> Location:
     return norm.frames[-1].location if norm.frames else Location(norm.location.path)
 
 
+def has_own_rule(program: Program, norm: BatchNorm) -> bool:
+    """BN206 or BN207 says more precisely why the batch norm is in the wrong mode."""
+    return (
+        ignored_training_parameter(norm) is not None
+        or misplaced_flag(norm) is not None
+        or missed_by_scope(program, norm) is not None
+    )
+
+
 def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
-    """The training parameter that was passed to the function around a batch norm on its default."""
-    if norm.training.explicit or norm.api == "keras" or not norm.frames:
+    """The training parameter that was passed to a function around a batch norm and stops there.
+
+    The batch norm is on its default, or on a True that is written in its own call, although
+    the function around it was told a mode. Functions farther out count where what they were
+    told is not training mode: then the batch norm does the opposite.
+    """
+    if norm.api == "keras" or not norm.frames or not _on_a_constant(norm):
         return None
     parameter = norm.frames[-1].training_parameter
-    return parameter if parameter is not None and parameter.passed else None
+    if parameter is not None:
+        ignored = parameter.passed and not (norm.training.explicit and parameter.used)
+        return parameter if ignored else None
+    if not norm.training.is_true:
+        return None
+    for frame in reversed(norm.frames[:-1]):
+        outer = frame.training_parameter
+        if outer is not None:
+            told = outer.passed and (outer.value.is_tensor or outer.value.is_false)
+            return outer if told else None
+    return None
+
+
+def _on_a_constant(norm: BatchNorm) -> bool:
+    """On its default, or on True in the very call that builds it."""
+    flag = norm.training
+    if not flag.explicit:
+        return True
+    place, call = flag.location, norm.location
+    return (
+        flag.is_true
+        and place is not None
+        and place.path == call.path
+        and call.line <= place.line <= max(call.line, call.end_line)
+    )
+
+
+def misplaced_flag(norm: BatchNorm) -> tuple[Frame, Parameter] | None:
+    """The call that passes the training placeholder as another parameter (`Net(x, is_training)`
+    of `Net(x, params, is_training=True)`), so that the mode stays at its default."""
+    if not norm.training.is_true:
+        return None
+    for frame in reversed(norm.frames):
+        parameter = frame.misplaced_flag
+        if parameter is not None:
+            return frame, parameter
+    return None
 
 
 def missed_by_scope(program: Program, norm: BatchNorm) -> tuple[ArgScope, Flag] | None:

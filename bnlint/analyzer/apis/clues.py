@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from bnlint.analyzer.interpreter.values import Value, leaves
 from bnlint.analyzer.syntax import nodes
-from bnlint.program.events import TRAINING_PARAMETER_NAMES, Clue, ClueKind, Frame
-
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-_EVALUATION = frozenset(
-    "test testing val valid validation validate eval evaluation evaluate evaluator dev".split()
-)
-_INFERENCE = frozenset(
-    "infer inference predict prediction predictor detect recognize recognise classify".split()
-)
-_SAMPLING = frozenset(
-    "sample sampler sampling generate demo visualize visualise reconstruct complete deploy "
-    "serve interpolate".split()
-)
-_TRAINING = frozenset(["train", "training", "trainer", "fit", "learn"])
-_FLAG = frozenset(["train", "training", "istraining", "istrain", "phase"])
-
-
-def words(name: str) -> list[str]:
-    """The words of a name, lower case: "valImages_2" -> ["val", "images"]."""
-    return [word.lower() for word in _WORD.findall(name)]
-
-
-def names_eval_data(name: str) -> bool:
-    """A name such as `test_images`, `x_val` or `data.validation.labels`."""
-    found = words(name)
-    return not _EVALUATION.isdisjoint(found) and _TRAINING.isdisjoint(found)
-
-
-def names_training_flag(name: str) -> bool:
-    """A name such as `is_training`, `phase_train` or `train_mode`."""
-    return name in TRAINING_PARAMETER_NAMES or not _FLAG.isdisjoint(words(name))
+from bnlint.program.events import Clue, ClueKind, Frame
+from bnlint.program.words import EVALUATION, INFERENCE, SAMPLING, TRAINING, names_eval_data, words
 
 
 def data_clues(feeds: Value | None, node: nodes.Call) -> Iterator[Clue]:
@@ -72,11 +42,11 @@ def result_clues(statement: nodes.Stmt | None, node: nodes.Call) -> Iterator[Clu
         found = words(name)
         if found and found[-1] == "val":
             found = found[:-1]
-        if not _TRAINING.isdisjoint(found):
+        if not TRAINING.isdisjoint(found):
             continue
-        if not _EVALUATION.isdisjoint(found):
+        if not EVALUATION.isdisjoint(found):
             yield Clue(ClueKind.RESULT, name)
-        elif not _SAMPLING.isdisjoint(found):
+        elif not SAMPLING.isdisjoint(found):
             yield Clue(ClueKind.SAMPLING, name)
 
 
@@ -87,9 +57,9 @@ def _within(node: nodes.Node, statement: nodes.Node) -> bool:
 def _purpose(names: Iterable[str], kind: ClueKind) -> Iterator[Clue]:
     for name in names:
         found = words(name)
-        if not _TRAINING.isdisjoint(found):
+        if not TRAINING.isdisjoint(found):
             continue
-        if not (_EVALUATION | _INFERENCE).isdisjoint(found):
+        if not (EVALUATION | INFERENCE).isdisjoint(found):
             yield Clue(kind, name)
-        elif not _SAMPLING.isdisjoint(found):
+        elif not SAMPLING.isdisjoint(found):
             yield Clue(ClueKind.SAMPLING, name)

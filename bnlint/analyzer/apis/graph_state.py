@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from bnlint.analyzer.apis.clues import names_training_flag
 from bnlint.analyzer.interpreter.containers import identity_of
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
@@ -39,6 +38,7 @@ from bnlint.program.events import (
     TrainOp,
     in_evaluation,
 )
+from bnlint.program.words import names_training_flag
 
 
 @dataclass
@@ -224,7 +224,7 @@ class Recorder:
             updates=updates, collection=collection if collection_known else None, scope=scope,
             reuses=reuses, reuse_unknown=scope is None and reuses is None, trainable=trainable,
             decay=decay, frames=tuple(self.interpreter.frames), graph=self.graph,
-            conditional=self.conditional, time=self.interpreter.tick(),
+            conditional=self.conditional, time=self.interpreter.tick(), path=self.interpreter.path,
         )  # fmt: skip
         if reuse is None and reuses is None:
             event.reuse_unknown = True
@@ -318,6 +318,7 @@ class Recorder:
             reads=sorted(own.reads, key=lambda read: read.time), trainable_scope=trainable_scope,
             trains_some=trains_some, graph=self.graph, frames=tuple(self.interpreter.frames),
             conditional=self.conditional, time=self.interpreter.tick(), used=False, escapes=False,
+            loss_opaque=loss.unknown, path=path,
         )  # fmt: skip
         for block, _ in self.controls:
             block.holds.append(event)
@@ -342,7 +343,7 @@ class Recorder:
     ) -> SessionRun:
         """Records a Session.run of `fetches` with `feeds`."""
         symbol = symbol_of(fetches)
-        fed, unknown = self._feeds(feeds)
+        fed, numbers, unknown = self._feeds(feeds)
         # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
         cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
         event = SessionRun(
@@ -353,6 +354,7 @@ class Recorder:
             clues=tuple(dict.fromkeys((*self._fed_false(fed), *clues))),
             in_loop=self.interpreter.loop_depth > 0, frames=tuple(self.interpreter.frames),
             graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
+            path=self.interpreter.path, fed_numbers=numbers,
         )  # fmt: skip
         self.remember_path(event)
         self.run_symbols[id(event)] = symbol
@@ -362,8 +364,8 @@ class Recorder:
             self.program.training_lengths.append(TrainingLength(steps, event.location, event.time))
         return event
 
-    def placeholder(self, name: str | None, node: nodes.Node) -> str:
-        """The key of a new placeholder, by which feeds and flags know it."""
+    def placeholder(self, kind: FlagKind, name: str | None, node: nodes.Node) -> Flag:
+        """A new placeholder, as a training flag; its key is what feeds know it by."""
         key = f"placeholder{self.interpreter.tick()}"
         path = self.scopes[-1].path
         if name and path is not None:
@@ -374,15 +376,16 @@ class Recorder:
         if len(targets) == 1 and isinstance(targets[0], nodes.Name | nodes.Attribute):
             names += list(nodes.names_in(targets[0]))[:1]
         self.flag_names[key] = tuple(names)
-        return key
+        return Flag(kind, True, self.here(node), key, name=next(reversed(names), ""))
 
-    def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], bool]:
-        """(flag key -> fed bool or None, whether more may be fed)."""
+    def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], frozenset[str], bool]:
+        """(flag key -> fed bool or None, keys fed a number, whether more may be fed)."""
         if value is None or (isinstance(value, Const) and value.value is None):
-            return {}, False
+            return {}, frozenset(), False
         if not isinstance(value, DictValue):
-            return {}, True
+            return {}, frozenset(), True
         fed: dict[str, bool | None] = {}
+        numbers = set()
         unknown = value.rest is not None
         for name, item in value.items.items():
             key = identity_of(name)
@@ -391,13 +394,15 @@ class Recorder:
                 unknown |= not key
             if key:
                 fed[key] = _fed_value(item)
-        return fed, unknown
+                if isinstance(item, Const) and not isinstance(item.value, bool):
+                    numbers.add(key)
+        return fed, frozenset(numbers), unknown
 
     def _fed_false(self, fed: dict[str, bool | None]) -> Iterator[Clue]:
         for key, value in fed.items():
             if value is False:
                 names = [name for name in self.flag_names.get(key, ()) if names_training_flag(name)]
-                yield from (Clue(ClueKind.FED_FALSE, name) for name in names[:1])
+                yield from (Clue(ClueKind.FED_FALSE, f"`{name}`") for name in names[:1])
 
     def evaluation(self, location: Location, kind: str, norms: list[BatchNorm]) -> None:
         """A library evaluates a network by itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from bnlint.analyzer.apis.graph_state import Scope, constant
 from bnlint.analyzer.apis.library import TensorFlow, scope_name, text_of
 from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api, method
@@ -175,21 +177,20 @@ def make_template(tf: TensorFlow, call: Call) -> Value:
 
 @api("tf.placeholder", "keras.backend.placeholder")
 def placeholder(tf: TensorFlow, call: Call) -> Value:
-    key = tf.recorder.placeholder(constant(call.name, str), call.node)
-    flag = Flag(FlagKind.PLACEHOLDER, True, tf.recorder.here(call.node), key)
-    return TENSOR.replace(key=key, flag=flag, made=flag.location)
+    flag = tf.recorder.placeholder(FlagKind.PLACEHOLDER, constant(call.name, str), call.node)
+    return TENSOR.replace(key=flag.key, flag=flag, made=flag.location)
 
 
 @api("tf.placeholder_with_default")
 def placeholder_with_default(tf: TensorFlow, call: Call) -> Value:
-    key = tf.recorder.placeholder(constant(call.name, str), call.node)
+    kind = FlagKind.PLACEHOLDER_WITH_DEFAULT
+    flag = tf.recorder.placeholder(kind, constant(call.name, str), call.node)
     default = call.input
     known = constant(default, bool)
     if known is None and isinstance(default, Symbol) and default.flag is not None:
         known = {FlagKind.TRUE: True, FlagKind.FALSE: False}.get(default.flag.kind)
-    kind = FlagKind.PLACEHOLDER_WITH_DEFAULT
-    flag = Flag(kind, True, tf.recorder.here(call.node), key, known)
-    return symbol_of(default).replace(key=key, flag=flag, made=flag.location)
+    flag = dataclasses.replace(flag, default=known)
+    return symbol_of(default).replace(key=flag.key, flag=flag, made=flag.location)
 
 
 @api("tf.constant", "tf.convert_to_tensor")

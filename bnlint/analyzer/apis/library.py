@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 from pathlib import PurePath
 
-from bnlint.analyzer.apis.clues import names_eval_data
 from bnlint.analyzer.apis.graph_state import Recorder, constant
 from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
 from bnlint.analyzer.interpreter.attributes import instance_attribute
@@ -39,6 +38,7 @@ from bnlint.analyzer.interpreter.values import (
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import ArgScope, Program
+from bnlint.program.words import names_eval_data
 
 # Functions of these libraries neither build graphs nor hold ops.
 _PURE = frozenset(

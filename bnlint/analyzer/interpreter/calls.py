@@ -32,7 +32,8 @@ from bnlint.analyzer.interpreter.values import (
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
-from bnlint.program.events import TRAINING_PARAMETER_NAMES, Frame, Parameter
+from bnlint.program.events import Frame, Parameter
+from bnlint.program.words import TRAINING_PARAMETER_NAMES
 
 
 class GeneratorContext(Value, msgspec.Struct, eq=False):
@@ -275,9 +276,10 @@ def _frame(
     definition = function.definition
     parameters = []
     for param in definition.params:
-        if param.name not in TRAINING_PARAMETER_NAMES:
-            continue
         value = env.slots.get(param.name, UNKNOWN)
+        fed = isinstance(value, Symbol) and value.flag is not None
+        if param.name not in TRAINING_PARAMETER_NAMES and not fed:
+            continue
         default = param.default.value if isinstance(param.default, nodes.Const) else None
         parameters.append(
             Parameter(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from bnlint.analyzer.interpreter.values import Choice, Const, Setting, Symbol, Value
 from bnlint.program.events import Flag, FlagKind
 
@@ -24,8 +26,7 @@ def flag_of(value: Value | None, explicit: bool = True, via: str = "argument") -
 
 def _symbol_flag(value: Symbol, explicit: bool, via: str) -> Flag:
     if value.flag is not None:
-        flag = value.flag
-        return Flag(flag.kind, explicit, flag.location, flag.key, flag.default, via)
+        return dataclasses.replace(value.flag, explicit=explicit, via=via)
     if not value.incomplete and not value.unknown:
         return Flag(FlagKind.TENSOR, explicit, value.made, value.key, via=via)
     return Flag(FlagKind.UNKNOWN, explicit, None, value.key, via=via)

@@ -196,10 +196,8 @@ class CallGraph:
         """It may build a batch norm, or it ends what another method of its class began."""
         if id(function) in self.reaching:
             return True
-        return (
-            bool(function.reads & self.words.ends)
-            and self.owners.get(id(function)) in self.building
-        )
+        ends = bool(function.reads & self.words.ends) or id(function) in self.acting
+        return ends and self.owners.get(id(function)) in self.building
 
     def interesting(self, reads: frozenset[str]) -> bool:
         """Code that mentions these names may build a batch norm and do something with it."""
