@@ -13,9 +13,8 @@ from bnlint.program.words import EVALUATION, INFERENCE, SAMPLING, TRAINING, name
 def data_clues(feeds: Value | None, node: nodes.Call) -> Iterator[Clue]:
     """What is fed is named test, validation or eval data."""
     for symbol in leaves((feeds,)):
-        for tag in symbol.tags:
-            if tag.startswith("eval data:"):
-                yield Clue(ClueKind.DATA, tag.removeprefix("eval data:"))
+        for name in sorted(symbol.data_names):
+            yield Clue(ClueKind.DATA, name)
         if names_eval_data(symbol.key):
             yield Clue(ClueKind.DATA, symbol.key)
     for argument in node.args[-1:]:

@@ -500,7 +500,7 @@ class Recorder:
     def multiplied(self, product: Symbol) -> None:
         """A logarithm was multiplied: `labels * log(x)`, a cross entropy by hand."""
         for event in self.program.logs:
-            if f"log{id(event)}" in product.tags:
+            if event in product.logs:
                 event.in_loss = True
 
     def rebinding_of(self, key: str, name: str, value: bool, node: nodes.Node) -> None:

@@ -26,6 +26,7 @@ from bnlint.analyzer.interpreter.values import (
     Stateful,
     Symbol,
     Value,
+    VariableSet,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -198,7 +199,7 @@ _MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "we
 
 def _model_variables(tf: TensorFlow, model: Instance | KerasModel) -> Value:
     tf.recorder.keras_parts[model.number] = parts_of(model)
-    return Symbol(tags=frozenset([f"model:{model.number}"]))
+    return Symbol(variables=VariableSet(models=frozenset([model.number])))
 
 
 def _losses_or_updates(tf: TensorFlow, model: Instance) -> Value:

@@ -194,7 +194,7 @@ class TensorFlow:
     def named(self, name: str, value: Value) -> Value:
         data = isinstance(value, Symbol) and value.incomplete and not value.batch_norms
         if data and isinstance(value, Symbol) and names_eval_data(name):
-            return value.replace(tags=value.tags | {f"eval data:{name}"})
+            return value.replace(data_names=value.data_names | {name})
         if isinstance(value, Symbol) and value.key in self.recorder.flag_names:
             self.recorder.flag_names[value.key] += (name,)
         return value

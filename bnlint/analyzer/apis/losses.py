@@ -21,7 +21,7 @@ def log(tf: TensorFlow, call: Call) -> Value:
         here, time = tf.recorder.here(call.node), tf.interpreter.tick()
         event = LogOfTensor(here, value.linear, value.made, False, time)
         tf.program.logs.append(event)
-        return result.replace(tags=result.tags | {f"log{id(event)}"})
+        return result.replace(logs=result.logs | {event})
     return result
 
 

@@ -152,9 +152,6 @@ class Kind(Object):
         own = [getattr(item, "methods", {}) for item in vars(cls).values() if callable(item)]
         cls.methods = {**cls.methods, **{name: one for found in own for name, one in found.items()}}
 
-    def __init__(self, **slots: Any) -> None:
-        super().__init__(type(self).__name__, **slots)
-
     # `tf` is the library.TensorFlow, which is made of what this file has.
     def enter(self, tf: Any, node: nodes.With) -> tuple[Value, Leave]:
         """`with self as x`: (x, what to do at the end)."""

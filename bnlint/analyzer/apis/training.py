@@ -7,7 +7,7 @@ from bnlint.analyzer.apis.graph_state import list_of
 from bnlint.analyzer.apis.library import Optimizer, TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.apis.variables import models_of, scope_of
+from bnlint.analyzer.apis.variables import scope_of
 from bnlint.analyzer.interpreter.values import (
     TENSOR,
     Const,
@@ -18,6 +18,7 @@ from bnlint.analyzer.interpreter.values import (
     Object,
     Symbol,
     Value,
+    VariableSet,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -52,12 +53,9 @@ def _is_optimizer(receiver: Value, node: nodes.Call) -> bool:
 @any_method("tf.train.Optimizer.compute_gradients")
 def compute_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     tf.program.differentiated.add(tf.recorder.graph)
-    scope = scope_of(call.var_list)
-    tags = frozenset([f"scope:{scope}"]) if scope else frozenset()
-    if call.given("var_list"):
-        tags |= {"trains some"}
-    symbol = differentiated(call.loss)
-    pair = tf.op(symbol.replace(tags=symbol.tags | tags))
+    trained = symbol_of(call.var_list).variables
+    of = VariableSet(scopes=trained.scopes, partial=call.given("var_list"))
+    pair = tf.op(differentiated(call.loss)).replace(variables=of)
     return ListValue((ListValue((pair, TENSOR)),))
 
 
@@ -65,12 +63,10 @@ def compute_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | No
 def gradients(tf: TensorFlow, call: Call) -> Value:
     if not _is_input(call.xs):
         tf.program.differentiated.add(tf.recorder.graph)
-    scope = scope_of(call.xs)
-    symbol = tf.op(differentiated(call.ys))
-    tags = {f"scope:{scope}"} if scope else set()
-    if "variables:trainable_variables" not in symbol_of(call.xs).tags or scope:
-        tags.add("trains some")
-    return symbol.replace(tags=symbol.tags | tags)
+    trained = symbol_of(call.xs).variables
+    every = "trainable_variables" in trained.collections and not trained.scopes
+    of = VariableSet(scopes=trained.scopes, partial=not every)
+    return tf.op(differentiated(call.ys)).replace(variables=of)
 
 
 def _is_input(value: Value | None) -> bool:
@@ -101,7 +97,7 @@ def apply_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None
         return None
     return tf.recorder.train_op(
         call.node, "apply_gradients", gradient, trainable_scope=scope_of(gradient),
-        trains_some="trains some" in gradient.tags,
+        trains_some=gradient.variables.partial,
     )  # fmt: skip
 
 
@@ -111,7 +107,7 @@ def _tape_trains(tf: TensorFlow, gradient: Symbol) -> bool:
     if gradient.tape is None:
         return False
     trained = tf.recorder.trained_by.setdefault(gradient.tape.number, set())
-    trained |= models_of(gradient)
+    trained |= gradient.variables.models
     return True
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.library import TensorFlow, scope_name
 from bnlint.analyzer.apis.registry import api
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.values import Choice, Const, ListValue, Symbol, Value, symbol_of
+from bnlint.analyzer.interpreter.values import (
+    Choice,
+    Const,
+    ListValue,
+    Symbol,
+    Value,
+    VariableSet,
+    symbol_of,
+)
 from bnlint.analyzer.syntax import nodes
 from bnlint.program.events import BatchNorm, VariableSelection
 
 
 def variables(collection: str, scope: str | None = None) -> Symbol:
     """The variables of a collection, those under a scope."""
-    tags = {f"variables:{collection}"}
-    if scope:
-        tags.add(f"scope:{scope}")
-    return Symbol(tags=frozenset(tags))
+    scopes = frozenset([scope]) if scope else frozenset()
+    return Symbol(variables=VariableSet(frozenset([collection]), scopes))
 
 
 @api("tf.trainable_variables", "tf.contrib.slim.get_trainable_variables")
@@ -38,19 +46,17 @@ def _listed(collection: str, call: Call) -> Symbol:
 @api("tf.contrib.slim.get_variables_to_restore")
 def variables_to_restore(tf: TensorFlow, call: Call) -> Value:
     texts = [constant(item, str) or "" for item in list_of(call.exclude)]
-    symbol = variables("variables")
-    if any("moving" in text for text in texts):
-        return symbol.replace(tags=symbol.tags | {"drops moving"})
-    return symbol
+    drops = any("moving" in text for text in texts)
+    return Symbol(variables=VariableSet(frozenset(["variables"]), drops_statistics=drops))
 
 
 def scope_of(value: Value | None) -> str | None:
-    """The scope that a list of variables, or gradients of it, were limited to."""
-    if isinstance(value, Symbol):
-        for tag in value.tags:
-            if tag.startswith("scope:"):
-                return tag[len("scope:") :]
-    return None
+    """The scope that a list of variables, or gradients of it, were limited to.
+
+    Of several scopes, what their names begin with.
+    """
+    scopes = value.variables.scopes if isinstance(value, Symbol) else ()
+    return os.path.commonprefix(sorted(scopes)) or None  # noqa: RUF071  (tf compares so too)
 
 
 def selection_of(tf: TensorFlow, value: Value | None, node: nodes.Node) -> VariableSelection:
@@ -62,18 +68,17 @@ def selection_of(tf: TensorFlow, value: Value | None, node: nodes.Node) -> Varia
 
 
 def _selected(value: Value, symbol: Symbol) -> str:
-    kinds = {tag for tag in symbol.tags if tag.startswith("variables:")}
-    keeps_moving = "keeps moving" in symbol.tags
-    if "drops moving" in symbol.tags:
+    chosen = symbol.variables
+    if chosen.drops_statistics:
         return "filtered-moving"
-    if isinstance(value, Choice) or symbol.unknown or not kinds:
+    if isinstance(value, Choice) or symbol.unknown or not chosen.collections:
         return "unknown"
-    if kinds == {"variables:trainable_variables"}:
+    if chosen.collections == {"trainable_variables"}:
         more = isinstance(value, ListValue) and bool(value.items)
-        return "unknown" if keeps_moving or more else "trainable"
-    if kinds == {"variables:variables"} and "filtered" not in symbol.tags:
+        return "unknown" if chosen.keeps_statistics or more else "trainable"
+    if chosen.collections == {"variables"} and not chosen.filtered:
         return "all"
-    if keeps_moving and "variables:trainable_variables" in kinds:
+    if chosen.keeps_statistics and "trainable_variables" in chosen.collections:
         return "trainable-plus-moving"
     return "unknown"
 
@@ -86,8 +91,3 @@ def left_out(tf: TensorFlow, selection: VariableSelection) -> list[BatchNorm]:
         if norm.graph == tf.recorder.graph
         and not (norm.statistics_trainable and selection.kind == "trainable")
     ]
-
-
-def models_of(gradient: Symbol) -> set[int]:
-    """The Keras models whose variables these gradients are of."""
-    return {int(tag[len("model:") :]) for tag in gradient.tags if tag.startswith("model:")}

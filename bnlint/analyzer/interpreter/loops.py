@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bnlint.analyzer.interpreter.bindings import bind
 from bnlint.analyzer.interpreter.budget import MAX_UNROLL
 from bnlint.analyzer.interpreter.conditions import condition
@@ -19,6 +17,7 @@ from bnlint.analyzer.interpreter.values import (
     ListValue,
     Symbol,
     Value,
+    VariableSet,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -115,8 +114,8 @@ def _comprehend(
         filtered = None in decided and isinstance(out, ListValue)
         if filtered and out.rest is not None and out.rest is not before:
             # A filter we cannot decide: some of these, and which ones matters.
-            tags = out.rest.tags | {"filtered", *_filter_tags(conditions)}
-            out.slots["rest"] = out.rest.replace(incomplete=True, tags=frozenset(tags))
+            kept = out.rest.variables | _filtered(conditions)
+            out.slots["rest"] = out.rest.replace(incomplete=True, variables=kept)
 
 
 def _element(
@@ -132,15 +131,17 @@ def _element(
         out.slots["items"] = (*out.items, element)
 
 
-def _filter_tags(conditions: list[nodes.Expr]) -> Iterator[str]:
-    """Words that a filter mentions, e.g. "moving" in `if "moving_mean" not in v.name`."""
+def _filtered(conditions: list[nodes.Expr]) -> VariableSet:
+    """What a filter says about batch norms' statistics: `if "moving_mean" not in v.name`."""
+    keeps = drops = False
     for test in conditions:
         negative = isinstance(test, nodes.Compare) and test.op == "not in"
         negative = negative or (isinstance(test, nodes.Unary) and test.op == "not")
         for node in nodes.nodes_in(test):
             text = node.value if isinstance(node, nodes.Const) else None
             if isinstance(text, str) and any(word in text for word in _BATCH_NORM_WORDS):
-                yield "drops moving" if negative else "keeps moving"
+                drops, keeps = drops or negative, keeps or not negative
+    return VariableSet(filtered=True, keeps_statistics=keeps, drops_statistics=drops)
 
 
 _BATCH_NORM_WORDS = ("moving", "BatchNorm", "batch_norm", "bn")

@@ -6,7 +6,9 @@ Mutable Python objects (environments, instances, lists, dicts) keep their state 
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from typing import Any
 
 import msgspec
@@ -14,7 +16,7 @@ import msgspec
 from bnlint.analyzer.project.modules import Module
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
-from bnlint.program.events import BatchNorm, CollectionRead, Flag, TrainOp
+from bnlint.program.events import BatchNorm, CollectionRead, Flag, LogOfTensor, TrainOp
 
 _numbers = itertools.count(1)
 
@@ -37,6 +39,44 @@ class Const(Value, msgspec.Struct, frozen=True, eq=False):
     key: str = ""
 
 
+class VariableSet(msgspec.Struct, frozen=True):
+    """Which variables a list of variables holds, or gradients are of.
+
+    Attributes:
+      collections: the graph collections that they were read from: "trainable_variables".
+      scopes: the scopes that they were limited to.
+      models: the Keras models whose they are, by number.
+      filtered: a condition that is not decided left some of them out; it kept, or dropped, those
+        that it calls "moving" or "batch_norm".
+      partial: gradients of some of the trainable variables only.
+    """
+
+    collections: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    models: frozenset[int] = frozenset()
+    filtered: bool = False
+    keeps_statistics: bool = False
+    drops_statistics: bool = False
+    partial: bool = False
+
+    def __or__(self, other: VariableSet) -> VariableSet:
+        """Those of both."""
+        if other is NO_VARIABLES or other is self:
+            return self
+        return VariableSet(
+            self.collections | other.collections,
+            self.scopes | other.scopes,
+            self.models | other.models,
+            self.filtered or other.filtered,
+            self.keeps_statistics or other.keeps_statistics,
+            self.drops_statistics or other.drops_statistics,
+            self.partial or other.partial,
+        )
+
+
+NO_VARIABLES = VariableSet()
+
+
 class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     """A tensor, an op, or anything else that is not a known Python object.
 
@@ -53,7 +93,9 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
       flag: what it is as a training flag, if it is one.
       linear: "logits" or "probabilities" when a layer's output range is known; made: its place.
       tape: the gradient tape whose gradients it holds.
-      tags: short marks such as "restored", "eval data", "variables:trainable".
+      variables: which variables it holds or is a gradient of.
+      data_names: names for evaluation data that it was bound to: "x_test".
+      logs: the logarithms it depends on.
     """
 
     batch_norms: frozenset[BatchNorm] = frozenset()
@@ -67,7 +109,9 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     linear: str = ""
     made: Location | None = None
     tape: Object | None = None
-    tags: frozenset[str] = frozenset()
+    variables: VariableSet = NO_VARIABLES
+    data_names: frozenset[str] = frozenset()
+    logs: frozenset[LogOfTensor] = frozenset()
     after: frozenset[BatchNorm] = frozenset()
 
     def replace(self, **changes: Any) -> Symbol:
@@ -261,13 +305,9 @@ class Super(Value, msgspec.Struct, eq=False):
 
 
 class Object(Stateful):
-    """A library object whose methods the interpreter knows: kind "session", "saver", "tape"..."""
+    """A library object, such as a session; slots: symbol, what it holds of the graph, if any."""
 
-    __slots__ = ("kind",)
-
-    def __init__(self, kind: str, **slots: Any) -> None:
-        super().__init__(**slots)
-        self.kind = kind
+    __slots__ = ()
 
 
 class Method(Value, msgspec.Struct, frozen=True, eq=False):
@@ -300,7 +340,7 @@ def symbol_of(*values: Value | None) -> Symbol:
         return (
             found[0].replace(key="", flag=None, linear="", made=None, after=NOTHING)
             if found
-            else Symbol()
+            else TENSOR
         )
     return Symbol(
         batch_norms=NOTHING.union(*(symbol.batch_norms for symbol in found)),
@@ -310,7 +350,9 @@ def symbol_of(*values: Value | None) -> Symbol:
         incomplete=any(symbol.incomplete for symbol in found),
         unknown=any(symbol.unknown for symbol in found),
         tape=next((symbol.tape for symbol in found if symbol.tape), None),
-        tags=NOTHING.union(*(symbol.tags for symbol in found)),
+        variables=functools.reduce(operator.or_, (symbol.variables for symbol in found)),
+        data_names=NOTHING.union(*(symbol.data_names for symbol in found)),
+        logs=NOTHING.union(*(symbol.logs for symbol in found)),
     )
 
 
