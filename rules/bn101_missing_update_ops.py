@@ -59,27 +59,16 @@ def _of_keras(lost: Lost) -> Finding:
 RULE.examples(
     bad=(
         example(
-            "slim network, plain minimize",
+            "plain minimize",
             """
 import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(images):
-    with slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm,
-                        normalizer_params={'is_training': True}):
-        x = slim.conv2d(images, 32, [3, 3])
-        x = slim.conv2d(x, 64, [3, 3])
-    return slim.fully_connected(slim.flatten(x), 10, activation_fn=None)
-
-images = tf.placeholder(tf.float32, [None, 28, 28, 1])
-labels = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(labels, net(images))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN101
-
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+train_op = tf.train.AdamOptimizer().minimize(loss)  # <- BN101
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
-    for step in range(10000):
-        sess.run(train_op)
+    sess.run(train_op)
 """,
         ),
         example(
@@ -104,6 +93,21 @@ with tf.Session() as sess:
     ),
     good=(
         example(
+            "the train op depends on UPDATE_OPS",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
             "create_train_op attaches them",
             """
 import tensorflow as tf
@@ -114,23 +118,6 @@ h = slim.batch_norm(slim.fully_connected(x, 8), is_training=True)
 tf.losses.mean_squared_error(y, slim.fully_connected(h, 1))
 train_op = slim.learning.create_train_op(tf.losses.get_total_loss(), tf.train.AdamOptimizer())
 slim.learning.train(train_op, '/tmp/logs')
-""",
-        ),
-        example(
-            "Keras layers in a TF1 graph whose updates are run",
-            """
-import tensorflow as tf
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 64])
-norm = tf.keras.layers.BatchNormalization()
-h = norm(tf.keras.layers.Dense(32)(x), training=is_training)
-loss = tf.reduce_mean(tf.keras.layers.Dense(1)(h))
-train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for images in batches():
-        sess.run([train_op, norm.updates], {x: images, is_training: True})
 """,
         ),
     ),

@@ -42,6 +42,20 @@ RULE.examples(
         example(
             "collected and forgotten",
             """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+train_op = tf.train.AdamOptimizer().minimize(loss)  # <- BN102
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
+            "collected and forgotten",
+            """
 import tensorflow.compat.v1 as tf
 x = tf.placeholder(tf.float32, [None, 4])
 y = tf.placeholder(tf.float32, [None, 1])
@@ -57,44 +71,20 @@ with tf.Session() as sess:
         sess.run(train_op, {training: True})
 """,
         ),
-        example(
-            "grouped but the group is never run",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)  # <- BN102
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-step_op = tf.group(*update_ops)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
     good=(
         example(
-            "control_dependencies around minimize",
+            "train op and updates are run together",
             """
 import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+train_op = tf.train.AdamOptimizer().minimize(loss)
 update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
+    sess.run([train_op, update_ops])
 """,
         ),
         example(

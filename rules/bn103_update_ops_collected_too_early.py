@@ -36,22 +36,18 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
-            "read at the top",
+            "read before the network is built",
             """
-import tensorflow.compat.v1 as tf
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
 update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)  # <- BN103
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-training = tf.placeholder(tf.bool)
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
-loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
-optimizer = tf.train.AdamOptimizer(1e-3)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
 with tf.control_dependencies(update_ops):
-    train_op = optimizer.minimize(loss)
+    train_op = tf.train.AdamOptimizer().minimize(loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op, {training: True})
+    sess.run(train_op)
 """,
         ),
         example(
@@ -73,6 +69,21 @@ with tf.Session() as sess:
     ),
     good=(
         example(
+            "read after the network is built",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
             "control_dependencies around minimize",
             """
 import tensorflow as tf
@@ -89,26 +100,6 @@ with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
         sess.run(train_op)
-""",
-        ),
-        example(
-            "an early read for a summary, a later one for the step",
-            """
-import tensorflow.compat.v1 as tf
-early = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-training = tf.placeholder(tf.bool)
-h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=training, name='bn')
-loss = tf.losses.mean_squared_error(y, tf.layers.dense(h, 1))
-optimizer = tf.train.AdamOptimizer(1e-3)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = optimizer.minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op, {training: True})
 """,
         ),
     ),

@@ -42,6 +42,22 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
+            "an empty block",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    pass
+train_op = tf.train.AdamOptimizer().minimize(loss)  # <- BN104
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
             "block holds only Python",
             """
 import tensorflow.compat.v1 as tf
@@ -61,28 +77,23 @@ with tf.Session() as sess:
         sess.run(train_op, {training: True})
 """,
         ),
-        example(
-            "only a name in the block",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    total_loss = loss
-train_op = tf.train.AdamOptimizer(1e-3).minimize(total_loss)  # <- BN104
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
     good=(
+        example(
+            "the train op is made in the block",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
         example(
             "control_dependencies around minimize",
             """
@@ -100,25 +111,6 @@ with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):
         sess.run(train_op)
-""",
-        ),
-        example(
-            "grouped, and the group is run",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-step_op = tf.group(train_op, *update_ops)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(step_op)
 """,
         ),
     ),

@@ -37,6 +37,19 @@ RULE.examples(
             "an empty list",
             """
 import tensorflow as tf
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+h = slim.batch_norm(slim.fully_connected(x, 32))
+loss = tf.reduce_mean(h)
+optimizer = tf.train.AdamOptimizer()
+train_op = slim.learning.create_train_op(loss, optimizer, update_ops=[])  # <- BN106
+slim.learning.train(train_op, 'logs')
+""",
+        ),
+        example(
+            "an empty list",
+            """
+import tensorflow as tf
 slim = tf.contrib.slim
 x = tf.placeholder(tf.float32, [None, 4])
 y = tf.placeholder(tf.float32, [None, 1])
@@ -47,26 +60,21 @@ train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), upd
 slim.learning.train(train_op, '/tmp/logs')
 """,
         ),
-        example(
-            "optimize_loss with an empty list",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = tf.contrib.layers.optimize_loss(  # <- BN106
-    loss, tf.train.get_or_create_global_step(), 0.1, 'SGD', update_ops=[])
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
     ),
     good=(
+        example(
+            "the default: everything in UPDATE_OPS",
+            """
+import tensorflow as tf
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+h = slim.batch_norm(slim.fully_connected(x, 32))
+loss = tf.reduce_mean(h)
+optimizer = tf.train.AdamOptimizer()
+train_op = slim.learning.create_train_op(loss, optimizer)
+slim.learning.train(train_op, 'logs')
+""",
+        ),
         example(
             "updates passed explicitly",
             """
@@ -78,26 +86,6 @@ h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
                          normalizer_params={'is_training': True})
 loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
 update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=update_ops)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "updates with own ops",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-counter = tf.Variable(0, trainable=False)
-update_ops.append(tf.assign_add(counter, 1))
 train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=update_ops)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())

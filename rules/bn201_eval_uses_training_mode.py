@@ -34,25 +34,15 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
-            "True written in the evaluation script",
-            nets="""
+            "True in an evaluation",
+            """
 import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    with slim.arg_scope([slim.batch_norm], is_training=is_training):
-        x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
-        return slim.fully_connected(x, 10, activation_fn=None)
-""",
-            evaluate="""
-import tensorflow as tf
-from nets import net
-
 x = tf.placeholder(tf.float32, [None, 64])
-scores = net(x, is_training=True)  # <- BN201
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)  # <- BN201
+scores = tf.layers.dense(h, 10)
 with tf.Session() as sess:
     tf.train.Saver().restore(sess, 'model.ckpt')
-    print(sess.run(tf.argmax(scores, 1)))
+    print(sess.run(scores))
 """,
         ),
         example(
@@ -71,6 +61,18 @@ with tf.Session() as sess:
     ),
     good=(
         example(
+            "False in an evaluation",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=False)
+scores = tf.layers.dense(h, 10)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
+""",
+        ),
+        example(
             "evaluation with is_training=False",
             """
 import tensorflow as tf
@@ -85,29 +87,6 @@ x = tf.placeholder(tf.float32, [None, 64])
 scores = net(x, is_training=False)
 with tf.Session() as sess:
     tf.train.Saver().restore(sess, 'model.ckpt')
-    print(sess.run(scores))
-""",
-        ),
-        example(
-            "second network shares the variables and runs in inference mode",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training, reuse=None):
-    with tf.variable_scope('net', reuse=reuse):
-        x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm, scope='fc1',
-                                 normalizer_params={'is_training': is_training})
-        return slim.fully_connected(x, 10, activation_fn=None, scope='fc2')
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-scores = net(x, False, reuse=True)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for _ in range(40):
-        sess.run(train_op)
     print(sess.run(scores))
 """,
         ),

@@ -33,18 +33,16 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
-            "is_training never passed",
+            "slim's default in an evaluation",
             """
+import tensorflow as tf
 import tf_slim as slim
-import tensorflow.compat.v1 as tf
-
-x = tf.placeholder(tf.float32, [None, 28, 28, 1])
-h = slim.conv2d(x, 32, [3, 3], normalizer_fn=slim.batch_norm)  # <- BN202
-scores = slim.fully_connected(slim.flatten(h), 10, activation_fn=None)
-saver = tf.train.Saver()
+x = tf.placeholder(tf.float32, [None, 64])
+h = slim.batch_norm(slim.fully_connected(x, 32))  # <- BN202
+scores = slim.fully_connected(h, 10)
 with tf.Session() as sess:
-    saver.restore(sess, 'model.ckpt')
-    print(sess.run(tf.nn.softmax(scores)))
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
 """,
         ),
         example(
@@ -63,6 +61,19 @@ slim.evaluation.evaluate_once('', 'model.ckpt', 'logs', num_evals=10, eval_op=up
     ),
     good=(
         example(
+            "is_training=False",
+            """
+import tensorflow as tf
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+h = slim.batch_norm(slim.fully_connected(x, 32), is_training=False)
+scores = slim.fully_connected(h, 10)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
+""",
+        ),
+        example(
             "one network, switched by a placeholder that is fed",
             """
 import tensorflow as tf
@@ -76,25 +87,6 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 with tf.Session() as sess:
     sess.run(train_op, {training: True})
     print(sess.run(loss, {training: False}))
-""",
-        ),
-        example(
-            "training accuracy on the training network",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    for _ in range(40):
-        sess.run(train_op)
-    print(sess.run(scores))
 """,
         ),
     ),

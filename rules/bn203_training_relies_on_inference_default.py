@@ -55,6 +55,21 @@ def _finding(norm: BatchNorm, op: TrainOp) -> Finding:
 RULE.examples(
     bad=(
         example(
+            "training is not passed",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32))  # <- BN203
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
             "training never passed",
             """
 import tensorflow as tf
@@ -73,38 +88,23 @@ with tf.Session() as sess:
         sess.run(train_op)
 """,
         ),
-        example(
-            "layer class, network in another file",
-            nets="""
-import tensorflow.compat.v1 as tf
-
-class Net:
-    def __init__(self):
-        self.bn = tf.layers.BatchNormalization()
-
-    def __call__(self, x):
-        return tf.layers.dense(tf.nn.relu(self.bn(x)), 10)  # <- BN203
-""",
-            train="""
-import tensorflow.compat.v1 as tf
-from nets import Net
-
-def main():
-    x = tf.placeholder(tf.float32, [None, 64])
-    y = tf.placeholder(tf.int32, [None])
-    loss = tf.losses.sparse_softmax_cross_entropy(y, Net()(x))
-    train_op = tf.train.GradientDescentOptimizer(0.1).minimize(loss)
-    with tf.Session() as sess:
-        sess.run(tf.global_variables_initializer())
-        for _ in range(9000):
-            sess.run(train_op)
-
-if __name__ == '__main__':
-    main()
-""",
-        ),
     ),
     good=(
+        example(
+            "training=True",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
         example(
             "training=True with its updates",
             """
@@ -117,22 +117,6 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
     train_op = tf.train.AdamOptimizer().minimize(loss)
 with tf.Session() as sess:
     sess.run(train_op)
-""",
-        ),
-        example(
-            "training passed positionally through functools.partial",
-            """
-import functools
-import tensorflow as tf
-
-is_training = tf.placeholder(tf.bool, [])
-norm = functools.partial(tf.layers.batch_normalization, training=is_training)
-x = tf.placeholder(tf.float32, [None, 64])
-loss = tf.reduce_mean(tf.layers.dense(norm(x), 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op, {is_training: True})
 """,
         ),
     ),

@@ -61,6 +61,21 @@ def _finding(op: TrainOp, norms: list[BatchNorm]) -> Finding:
 RULE.examples(
     bad=(
         example(
+            "False in the training",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=False)  # <- BN204
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+""",
+        ),
+        example(
             "training=False in tf.layers",
             """
 import tensorflow.compat.v1 as tf
@@ -76,41 +91,21 @@ with tf.Session() as sess:
         sess.run(train_op)
 """,
         ),
-        example(
-            "an estimator's mode compared the wrong way round",
-            """
-import tensorflow.compat.v1 as tf
-
-def model_fn(features, labels, mode):
-    training = mode != tf.estimator.ModeKeys.TRAIN
-    h = tf.layers.dense(features['x'], 32)
-    h = tf.layers.batch_normalization(h, training=training)  # <- BN201, BN204
-    scores = tf.layers.dense(h, 10)
-    loss = tf.losses.sparse_softmax_cross_entropy(labels, scores)
-    with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-        train_op = tf.train.AdamOptimizer().minimize(loss, tf.train.get_global_step())
-    return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
-
-tf.estimator.Estimator(model_fn).train(lambda: None)
-""",
-        ),
     ),
     good=(
         example(
-            "fine-tuning around frozen statistics from a checkpoint",
+            "True in the training",
             """
 import tensorflow as tf
-slim = tf.contrib.slim
-
 x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-with slim.arg_scope([slim.batch_norm], is_training=False):
-    h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm, scope='backbone')
-scores = slim.fully_connected(h, 10, activation_fn=None, scope='head')
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-variables = slim.get_variables_to_restore(exclude=['head'])
-slim.learning.train(train_op, 'logs', init_fn=slim.assign_from_checkpoint_fn('r.ckpt', variables))
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
 """,
         ),
         example(

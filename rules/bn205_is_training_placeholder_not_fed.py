@@ -93,20 +93,16 @@ def _finding(run: SessionRun, flag: Flag, message: str) -> Finding:
 RULE.examples(
     bad=(
         example(
-            "the default is False and training never feeds it",
+            "the placeholder is not fed",
             """
-import tensorflow.compat.v1 as tf
-
-is_training = tf.placeholder_with_default(False, [], 'is_training')
+import tensorflow as tf
+training = tf.placeholder(tf.bool, [])
 x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
-loss = tf.losses.sparse_softmax_cross_entropy(y, tf.layers.dense(h, 10))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
+scores = tf.layers.dense(h, 10)
 with tf.Session() as sess:
-    for images, labels in batches():
-        sess.run(train_op, feed_dict={x: images, y: labels})  # <- BN205
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores, {x: images}))  # <- BN205
 """,
         ),
         example(
@@ -128,6 +124,19 @@ with tf.Session() as sess:
     ),
     good=(
         example(
+            "False is fed",
+            """
+import tensorflow as tf
+training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
+scores = tf.layers.dense(h, 10)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores, {x: images, training: False}))
+""",
+        ),
+        example(
             "the default is False and training feeds True",
             """
 import tensorflow.compat.v1 as tf
@@ -141,25 +150,6 @@ with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
 with tf.Session() as sess:
     sess.run(train_op, {x: images, is_training: True})
     print(sess.run(loss, {x: test_images}))
-""",
-        ),
-        example(
-            "True in training, False on test images",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-is_training = tf.placeholder(tf.bool, [])
-x = tf.placeholder(tf.float32, [None, 784])
-y = tf.placeholder(tf.int64, [None])
-h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': is_training})
-scores = slim.fully_connected(h, 10, activation_fn=None)
-loss = tf.losses.sparse_softmax_cross_entropy(y, scores)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-with tf.Session() as sess:
-    sess.run(train_op, {x: train_images, y: train_labels, is_training: True})
-    print(sess.run(loss, {x: test_images, y: test_labels, is_training: False}))
 """,
         ),
     ),

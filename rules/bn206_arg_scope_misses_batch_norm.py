@@ -50,6 +50,20 @@ def _finding(scope: ArgScope, flag: Flag, norm: BatchNorm) -> Finding:
 RULE.examples(
     bad=(
         example(
+            "the scope sets it for dropout only",
+            """
+import tensorflow as tf
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+with slim.arg_scope([slim.dropout], is_training=False):
+    h = slim.batch_norm(slim.fully_connected(x, 32))  # <- BN206
+    scores = slim.fully_connected(slim.dropout(h), 10)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
+""",
+        ),
+        example(
             "set for dropout only",
             """
 import tensorflow as tf
@@ -68,35 +82,22 @@ with tf.Session() as sess:
     print(sess.run(scores))
 """,
         ),
+    ),
+    good=(
         example(
-            "in normalizer_params of conv2d, while batch_norm is called by itself",
-            scopes="""
+            "batch_norm is in the list",
+            """
 import tensorflow as tf
-slim = tf.contrib.slim
-
-def resnet_arg_scope(is_training):
-    params = {'is_training': is_training}
-    with slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm,
-                        normalizer_params=params) as scope:
-        return scope
-""",
-            evaluate="""
-import tensorflow as tf
-from scopes import resnet_arg_scope
-slim = tf.contrib.slim
-
-x = tf.placeholder(tf.float32, [None, 8, 8, 1])
-with slim.arg_scope(resnet_arg_scope(is_training=False)):
-    h = slim.conv2d(x, 8, [3, 3])
-    h = slim.batch_norm(h)  # <- BN206
-scores = slim.fully_connected(slim.flatten(h), 10, activation_fn=None)
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=False):
+    h = slim.batch_norm(slim.fully_connected(x, 32))
+    scores = slim.fully_connected(slim.dropout(h), 10)
 with tf.Session() as sess:
     tf.train.Saver().restore(sess, 'model.ckpt')
     print(sess.run(scores))
 """,
         ),
-    ),
-    good=(
         example(
             "batch_norm is in the list",
             """
@@ -107,25 +108,6 @@ def net(x, is_training):
     with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
         x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
         return slim.fully_connected(slim.dropout(x), 10, activation_fn=None)
-
-x = tf.placeholder(tf.float32, [None, 64])
-scores = net(x, is_training=False)
-with tf.Session() as sess:
-    tf.train.Saver().restore(sess, 'model.ckpt')
-    print(sess.run(scores))
-""",
-        ),
-        example(
-            "two nested scopes, one for dropout, one for batch norm",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    with slim.arg_scope([slim.dropout], is_training=is_training):
-        with slim.arg_scope([slim.batch_norm], is_training=is_training):
-            x = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
-            return slim.fully_connected(slim.dropout(x), 10, activation_fn=None)
 
 x = tf.placeholder(tf.float32, [None, 64])
 scores = net(x, is_training=False)

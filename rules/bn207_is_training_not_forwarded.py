@@ -68,6 +68,22 @@ def _misplaced(norm: BatchNorm, frame: Frame, parameter: Parameter) -> Finding:
 RULE.examples(
     bad=(
         example(
+            "the parameter does not reach batch norm",
+            """
+import tensorflow as tf
+import tf_slim as slim
+
+def net(x, is_training):
+    h = slim.batch_norm(slim.fully_connected(x, 32))  # <- BN207
+    return slim.dropout(h, is_training=is_training)
+
+scores = net(tf.placeholder(tf.float32, [None, 64]), is_training=False)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
+""",
+        ),
+        example(
             "dropout gets it, batch norm does not",
             """
 import tensorflow as tf
@@ -84,31 +100,24 @@ with tf.Session() as sess:
     sess.run(train_op)
 """,
         ),
-        example(
-            "parameter never used",
-            nets="""
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, num_classes, is_training=True):
-    x = slim.fully_connected(x, 64)
-    x = slim.batch_norm(x)  # <- BN207
-    return slim.fully_connected(x, num_classes, activation_fn=None)
-""",
-            train="""
-import tensorflow as tf
-from nets import net
-slim = tf.contrib.slim
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, 10, is_training=True))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
-slim.learning.train(train_op, 'logs')
-""",
-        ),
     ),
     good=(
+        example(
+            "it is passed on",
+            """
+import tensorflow as tf
+import tf_slim as slim
+
+def net(x, is_training):
+    h = slim.batch_norm(slim.fully_connected(x, 32), is_training=is_training)
+    return slim.dropout(h, is_training=is_training)
+
+scores = net(tf.placeholder(tf.float32, [None, 64]), is_training=False)
+with tf.Session() as sess:
+    tf.train.Saver().restore(sess, 'model.ckpt')
+    print(sess.run(scores))
+""",
+        ),
         example(
             "passed as an argument",
             """
@@ -116,25 +125,6 @@ import tensorflow as tf
 
 def net(x, training):
     return tf.layers.batch_normalization(x, training=training)
-
-x = tf.placeholder(tf.float32, [None, 64])
-h = net(x, True)
-loss = tf.reduce_mean(tf.layers.dense(h, 1))
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-""",
-        ),
-        example(
-            "passed by arg_scope",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-
-def net(x, is_training):
-    with slim.arg_scope([slim.batch_norm], is_training=is_training):
-        return slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm)
 
 x = tf.placeholder(tf.float32, [None, 64])
 h = net(x, True)

@@ -42,6 +42,24 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
+            "a Python variable is changed",
+            """
+import tensorflow as tf
+is_training = True
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    is_training = False  # <- BN208
+    print(sess.run(h))
+""",
+        ),
+        example(
             "variable of the script",
             """
 import tensorflow as tf
@@ -60,33 +78,25 @@ with tf.Session() as sess:
     print(sess.run(loss))
 """,
         ),
-        example(
-            "attribute of the model",
-            """
-import tensorflow as tf
-
-class Model:
-    def __init__(self):
-        self.is_training = True
-        self.x = tf.placeholder(tf.float32, [None, 64])
-        h = tf.layers.batch_normalization(self.x, training=self.is_training)
-        self.loss = tf.reduce_mean(tf.layers.dense(h, 1))
-        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-            self.train_op = tf.train.AdamOptimizer().minimize(self.loss)
-
-def main():
-    model = Model()
-    with tf.Session() as sess:
-        for _ in range(40):
-            sess.run(model.train_op)
-        model.is_training = False  # <- BN208
-        print(sess.run(model.loss))
-
-main()
-""",
-        ),
     ),
     good=(
+        example(
+            "a placeholder is fed",
+            """
+import tensorflow as tf
+is_training = tf.placeholder(tf.bool, [])
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=is_training)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op, {is_training: True})
+    print(sess.run(h, {is_training: False}))
+""",
+        ),
         example(
             "a placeholder is fed",
             """
@@ -104,28 +114,6 @@ with tf.Session() as sess:
     sess.run(train_op, {training: is_training})
     is_training = False
     sess.run(loss, {training: is_training})
-""",
-        ),
-        example(
-            "network built again after the change",
-            """
-import tensorflow as tf
-
-def net(x, training, reuse):
-    with tf.variable_scope('net', reuse=reuse):
-        h = tf.layers.batch_normalization(x, training=training, name='bn')
-        return tf.reduce_mean(tf.layers.dense(h, 1, name='fc'))
-
-x = tf.placeholder(tf.float32, [None, 64])
-is_training = True
-loss = net(x, is_training, None)
-is_training = False
-test_loss = net(x, is_training, True)
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    sess.run(train_op)
-    sess.run(test_loss)
 """,
         ),
     ),

@@ -121,25 +121,17 @@ def _layer(call: KerasCall) -> list[Related]:
 RULE.examples(
     bad=(
         example(
-            "custom loop without training=True",
+            "a custom loop without training=True",
             """
 import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([
-    keras.layers.Dense(32), keras.layers.BatchNormalization(), keras.layers.Dense(10)])
-optimizer = keras.optimizers.Adam()
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-@tf.function
-def train_step(x, y):
+from tensorflow.keras import layers
+model = tf.keras.Sequential([layers.BatchNormalization(), layers.Dense(1)])
+optimizer = tf.keras.optimizers.Adam()
+for x in batches():
     with tf.GradientTape() as tape:
-        loss = loss_fn(y, model(x))  # <- BN209
+        loss = tf.reduce_mean(model(x))  # <- BN209
     gradients = tape.gradient(loss, model.trainable_variables)
     optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-
-for x, y in dataset:
-    train_step(x, y)
 """,
         ),
         example(
@@ -180,27 +172,17 @@ for x, y in test_data:
     ),
     good=(
         example(
-            "custom loop that passes training in both steps",
+            "training=True",
             """
 import tensorflow as tf
-from tensorflow import keras
-
-model = keras.Sequential([keras.layers.BatchNormalization(), keras.layers.Dense(10)])
-optimizer = keras.optimizers.Adam()
-loss_fn = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-def step(x, y, training):
+from tensorflow.keras import layers
+model = tf.keras.Sequential([layers.BatchNormalization(), layers.Dense(1)])
+optimizer = tf.keras.optimizers.Adam()
+for x in batches():
     with tf.GradientTape() as tape:
-        loss = loss_fn(y, model(x, training=training))
-    if training:
-        gradients = tape.gradient(loss, model.trainable_variables)
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables))
-    return loss
-
-for x, y in train_data:
-    step(x, y, True)
-for x, y in test_data:
-    step(x, y, False)
+        loss = tf.reduce_mean(model(x, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
 """,
         ),
         example(

@@ -40,6 +40,26 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
+            "the network is built a second time",
+            """
+import tensorflow as tf
+
+def net(x, training):
+    return tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
+
+x = tf.placeholder(tf.float32, [None, 64])
+loss = tf.reduce_mean(net(x, True))
+scores = net(x, False)  # <- BN210
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    print(sess.run(scores))
+""",
+        ),
+        example(
             "the network function called twice",
             """
 import tensorflow as tf
@@ -61,54 +81,28 @@ with tf.Session() as sess:
     print(sess.run(test_scores, {x: test_images}))
 """,
         ),
-        example(
-            "two scopes, the network in another file",
-            nets="""
-import tensorflow.compat.v1 as tf
-
-def net(x, training, name):
-    with tf.variable_scope(name):
-        h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
-        return tf.layers.dense(h, 10)
-""",
-            train="""
-import tensorflow.compat.v1 as tf
-from nets import net
-
-x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True, 'train'))
-accuracy = tf.metrics.accuracy(y, tf.argmax(net(x, False, 'eval'), 1))  # <- BN210
-with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
-with tf.Session() as sess:
-    for _ in range(9000):
-        sess.run(train_op, next_batch())
-    print(sess.run(accuracy, {x: test_images, y: test_labels}))
-""",
-        ),
     ),
     good=(
         example(
-            "reuse=True in the same scope",
+            "both share the variables",
             """
 import tensorflow as tf
-slim = tf.contrib.slim
 
-def net(x, is_training, reuse=None):
-    with tf.variable_scope('net', reuse=reuse):
-        h = slim.fully_connected(x, 32, normalizer_fn=slim.batch_norm,
-                                 normalizer_params={'is_training': is_training})
-        return slim.fully_connected(h, 10, activation_fn=None)
+def net(x, training):
+    with tf.variable_scope('net', reuse=tf.AUTO_REUSE):
+        h = tf.layers.dense(x, 32, name='fc')
+        return tf.layers.batch_normalization(h, training=training, name='bn')
 
 x = tf.placeholder(tf.float32, [None, 64])
-y = tf.placeholder(tf.int32, [None])
-loss = tf.losses.sparse_softmax_cross_entropy(y, net(x, True))
-test_scores = net(x, False, reuse=True)
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+loss = tf.reduce_mean(net(x, True))
+scores = net(x, False)
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
 with tf.Session() as sess:
-    sess.run(train_op, next_batch())
-    print(sess.run(test_scores, {x: test_images}))
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    print(sess.run(scores))
 """,
         ),
         example(

@@ -45,6 +45,23 @@ def check(program: Program) -> Iterator[Finding]:
 RULE.examples(
     bad=(
         example(
+            "only the trainable variables",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+saver = tf.train.Saver(tf.trainable_variables())  # <- BN301
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    saver.save(sess, 'model.ckpt')
+""",
+        ),
+        example(
             "trainable variables",
             """
 import tensorflow as tf
@@ -65,29 +82,25 @@ with tf.Session() as sess:
     saver.save(sess, '/tmp/model.ckpt')
 """,
         ),
-        example(
-            "positional, with max_to_keep",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-saver = tf.train.Saver(tf.trainable_variables(), max_to_keep=5)  # <- BN301
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
     ),
     good=(
+        example(
+            "every variable",
+            """
+import tensorflow as tf
+x = tf.placeholder(tf.float32, [None, 64])
+h = tf.layers.batch_normalization(tf.layers.dense(x, 32), training=True)
+loss = tf.reduce_mean(tf.layers.dense(h, 1))
+update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+with tf.control_dependencies(update_ops):
+    train_op = tf.train.AdamOptimizer().minimize(loss)
+saver = tf.train.Saver()
+with tf.Session() as sess:
+    sess.run(tf.global_variables_initializer())
+    sess.run(train_op)
+    saver.save(sess, 'model.ckpt')
+""",
+        ),
         example(
             "every variable",
             """
@@ -102,31 +115,6 @@ update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
 with tf.control_dependencies(update_ops):
     train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 saver = tf.train.Saver()
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(50000):
-        sess.run(train_op)
-    saver.save(sess, '/tmp/model.ckpt')
-""",
-        ),
-        example(
-            "trainable plus moving statistics",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-var_list = tf.trainable_variables()
-g_list = tf.global_variables()
-var_list += [v for v in g_list if 'moving_mean' in v.name]
-var_list += [v for v in g_list if 'moving_variance' in v.name]
-saver = tf.train.Saver(var_list)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):

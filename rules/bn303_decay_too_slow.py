@@ -56,6 +56,18 @@ def _is_read(program: Program, norm: BatchNorm) -> bool:
 RULE.examples(
     bad=(
         example(
+            "slim's default decay of 0.999, 500 steps",
+            """
+import tensorflow as tf
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+h = slim.batch_norm(slim.fully_connected(x, 32))
+loss = tf.reduce_mean(h)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+slim.learning.train(train_op, 'logs', number_of_steps=500)  # <- BN303
+""",
+        ),
+        example(
             "slim's default, 500 steps",
             """
 import tensorflow as tf
@@ -74,27 +86,20 @@ with tf.Session() as sess:
         sess.run(train_op)  # <- BN303
 """,
         ),
-        example(
-            "decay 0.9997, 2000 steps",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True, 'decay': 0.9997})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(2000):
-        sess.run(train_op)  # <- BN303
-""",
-        ),
     ),
     good=(
+        example(
+            "a decay of 0.9",
+            """
+import tensorflow as tf
+import tf_slim as slim
+x = tf.placeholder(tf.float32, [None, 64])
+h = slim.batch_norm(slim.fully_connected(x, 32), decay=0.9)
+loss = tf.reduce_mean(h)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
+slim.learning.train(train_op, 'logs', number_of_steps=500)
+""",
+        ),
         example(
             "zero_debias_moving_mean corrects for the start",
             """
@@ -106,25 +111,6 @@ h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
                          normalizer_params={'is_training': True, 'zero_debias_moving_mean': True})
 loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
 train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3))
-with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
-    for step in range(500):
-        sess.run(train_op)
-""",
-        ),
-        example(
-            "small decay",
-            """
-import tensorflow as tf
-slim = tf.contrib.slim
-x = tf.placeholder(tf.float32, [None, 4])
-y = tf.placeholder(tf.float32, [None, 1])
-h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
-                         normalizer_params={'is_training': True, 'decay': 0.9})
-loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer(1e-3).minimize(loss)
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(500):
