@@ -106,14 +106,13 @@ class Parameter:
       name: as written.
       used: the body reads it anywhere (also in nested functions).
       value: what was passed: the flag if it is a bool, placeholder etc., else kind UNKNOWN.
-      has_default: a default value is declared; default: that default if it is a bool.
+      default: the declared default value if it is a bool.
       passed: the caller passed it (or an arg_scope did).
     """
 
     name: str
     used: bool
     value: Flag
-    has_default: bool = False
     default: bool | None = None
     passed: bool = True
 
@@ -361,7 +360,6 @@ class SessionRun:
       fed_numbers: the keys of `feeds` that are fed a number, not a bool.
       feeds_unknown: the feed_dict is not fully known.
       clues: why it may be an evaluation, strongest first; empty when nothing says so.
-      in_loop: inside a Python loop.
       frames, graph, conditional, path, time: see BatchNorm.
     """
 
@@ -373,7 +371,6 @@ class SessionRun:
     feeds: dict[str, bool | None]
     feeds_unknown: bool
     clues: tuple[Clue, ...]
-    in_loop: bool
     frames: tuple[Frame, ...]
     graph: int
     conditional: bool
@@ -419,11 +416,11 @@ class Evaluation:
 
 @dataclass(eq=False)
 class VariableSelection:
-    """Which variables a Saver (or init_from_checkpoint and kin) handles.
+    """Which variables a Saver (or init_from_checkpoint and the like) handles.
 
     Attributes:
       kind: "all" (no var_list, or all global/model variables), "trainable"
-        (tf.trainable_variables() and kin, maybe by scope), "filtered-moving" (a filter that names
+        (tf.trainable_variables(), perhaps of a scope), "filtered-moving" (a filter that names
         moving_mean/moving_variance drops them), "trainable-plus-moving" (kept explicitly),
         "unknown".
       location: where the selection was made.
@@ -471,7 +468,6 @@ class ArgScope:
       covers_batch_norm: batch_norm is among the targets.
       normalizer_params_training: the flag in `normalizer_params`, None when it has none or
         there are no normalizer_params.
-      has_normalizer_params: the block sets normalizer_params (and so replaces an outer one).
       batch_norms: slim's that are built inside the block, or where a scope that was saved inside
         it (`as scope`, returned by a function) is entered again.
     """
@@ -481,7 +477,6 @@ class ArgScope:
     sets_training: Flag | None
     covers_batch_norm: bool
     normalizer_params_training: Flag | None
-    has_normalizer_params: bool
     batch_norms: list[BatchNorm]
     time: int
 
@@ -515,7 +510,6 @@ class KerasCall:
       training: flag passed. Not explicit: TF2 Keras runs in inference mode outside fit.
       in_tape: inside a `tf.GradientTape` whose gradients are applied to this model's variables
         (a training step).
-      in_tape_unknown: inside some tape, or a caller may be; not known what for.
       purpose: "train" (in_tape with gradients applied), "eval" (in a test/eval/predict function
         of a program with evidence: metrics update without a tape, `test_step`, ...), "unknown".
       has_batch_norm: YES/NO/UNKNOWN, whether the model has batch norm that `training` affects.
@@ -529,7 +523,6 @@ class KerasCall:
     location: Location
     training: Flag
     in_tape: bool
-    in_tape_unknown: bool
     purpose: str
     has_batch_norm: Answer
     frozen: bool
@@ -543,7 +536,7 @@ class KerasCall:
 
 @dataclass(eq=False)
 class KerasRun:
-    """`model.fit(...)`, `evaluate`, `predict` and kin of a Keras model.
+    """`model.fit(...)`, `evaluate` or `predict` of a Keras model.
 
     Attributes:
       kind: "fit", "evaluate" or "predict".
@@ -626,7 +619,7 @@ class Program:
       loads: when variables come from a checkpoint, weights file or imported graph:
         (graph, time) of each.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
-      assigns_variables: tf.assign, set_weights and kin: statistics may be copied.
+      assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
       freezes_layers: some layer or model gets `trainable = False`.
       complete: False when the interpreter gave up before the end.
@@ -692,8 +685,3 @@ class Program:
                 self.keras_runs, self.learning_phases, self.logs, self.loads,
             )
         )  # fmt: skip
-
-    @property
-    def is_tail_of_unknown(self) -> bool:
-        """The entry is a function nobody in the project calls: its arguments are unknown."""
-        return self.entry.kind in ("function", "method")

@@ -352,7 +352,7 @@ class Recorder:
             batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
             updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
             clues=tuple(dict.fromkeys((*self._fed_false(fed), *clues))),
-            in_loop=self.interpreter.loop_depth > 0, frames=tuple(self.interpreter.frames),
+            frames=tuple(self.interpreter.frames),
             graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
             path=self.interpreter.path, fed_numbers=numbers,
         )  # fmt: skip
@@ -473,7 +473,6 @@ class Recorder:
         for call in self.program.keras_calls:
             tapes = self.keras_tapes.get(id(call), [])
             call.in_tape = any(self._trains(tape, call.model) for tape in tapes)
-            call.in_tape_unknown = bool(tapes) and not call.in_tape
             if call.in_tape:
                 call.purpose = "train"
             elif not tapes and call.purpose == "unknown" and in_evaluation(call.frames):

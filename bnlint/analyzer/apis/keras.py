@@ -296,7 +296,7 @@ def _record_call(tf: TensorFlow, model: Value, call: Call, default: bool | None)
     training = keras_flag(call.arguments.keywords.get("training"), call.rest)
     event = KerasCall(
         location=tf.recorder.here(call.node), training=training, in_tape=False,
-        in_tape_unknown=False, purpose="unknown", has_batch_norm=has, frozen=_frozen(model),
+        purpose="unknown", has_batch_norm=has, frozen=_frozen(model),
         batch_norm=where, default=default, frames=tuple(tf.interpreter.frames),
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(), model=_number_of(model),
     )  # fmt: skip

@@ -153,7 +153,7 @@ class ArgScopeContext(Kind):
             sets_training=flag_of(training) if training is not None else None,
             covers_batch_norm="slim.batch_norm" in targets,
             normalizer_params_training=flag_of(inner) if inner is not None else None,
-            has_normalizer_params=params is not None, batch_norms=[], time=tf.interpreter.tick(),
+            batch_norms=[], time=tf.interpreter.tick(),
         )  # fmt: skip
         tf.program.arg_scopes.append(event)
         return event

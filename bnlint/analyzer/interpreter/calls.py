@@ -286,7 +286,6 @@ def _frame(
                 name=param.name,
                 used=param.name in definition.reads,
                 value=flag_of(value),
-                has_default=param.default is not None,
                 default=default if isinstance(default, bool) else None,
                 passed=param.name in passed,
             )
