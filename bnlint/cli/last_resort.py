@@ -29,6 +29,10 @@ TERMINATED = 128 + 15  # SIGTERM
 _debug = False
 
 
+class NoReader(Exception):
+    """Whoever read the output has gone."""
+
+
 def _set_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     global _debug
     _debug = _debug or value
@@ -55,7 +59,7 @@ def terminate_on_sigterm() -> None:
 
 
 def ended_well(command: Callable[[], Any]) -> int:
-    """Runs the command; its exit code, whatever happens, with what was written on its way."""
+    """Runs the command, and sees to it that its output is written; its exit code."""
     global _debug
     _debug = False
     _write_every_character()
@@ -64,7 +68,7 @@ def ended_well(command: Callable[[], Any]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except BrokenPipeError:
+    except (BrokenPipeError, NoReader):
         _forget_output()
         return NO_READER
     except BaseException as error:

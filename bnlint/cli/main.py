@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from bnlint.cli.last_resort import debug_option, ended_well, terminate_on_sigterm
+from bnlint.cli.last_resort import NoReader, debug_option, ended_well, terminate_on_sigterm
 from bnlint.execution.executor import prepare
 from bnlint.version import VERSION
 
@@ -80,6 +81,13 @@ class _Commands(click.Group):
             return own + check.shell_complete(click.Context(check, ctx), incomplete)
         # Shells replace the list by files where one item asks for them.
         return commands or [CompletionItem(incomplete, type="file")]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """click itself would end with exit code 1 where nobody reads the output any more."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise NoReader from error
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = ("--help", "-h", "--version")
