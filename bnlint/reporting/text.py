@@ -15,6 +15,12 @@ from bnlint.reporting.escapes import printable, printable_line
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Is called where nobody reads any more; rich would end the process with code 1."""
+        raise BrokenPipeError
+
+
 class TextReporter:
     """Writes findings with source excerpts, or one line each when `concise`."""
 
@@ -24,7 +30,7 @@ class TextReporter:
         self.sources = sources
         self.lines: dict[str, list[str]] = {}
         self.concise = concise
-        self.console = Console(
+        self.console = _Console(
             file=stream, force_terminal=color, no_color=color is False, highlight=False,
             soft_wrap=True,
         )  # fmt: skip
