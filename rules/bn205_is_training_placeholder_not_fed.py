@@ -12,8 +12,8 @@ RULE = Rule(
     severity=Severity.ERROR,
     summary="an is_training placeholder that a run does not feed, or feeds with the wrong value",
     why="""A network that is switched by a placeholder needs it in every run. Without a default, a run that
-does not feed it fails. With the default False (or fed False) training normalises with moving
-statistics that stay at 0 and 1; with the default True (or fed True) evaluation normalises each batch
+does not feed it fails. With the default False (or fed False) training normalizes with moving
+statistics that stay at 0 and 1; with the default True (or fed True) evaluation normalizes each batch
 by itself. A SavedModel whose signature does not name the placeholder cannot be served.""",
     help="Feed True where the network trains and False where it is evaluated, or use "
     "`tf.placeholder_with_default(False, [])` and feed True in training.",

@@ -1,4 +1,4 @@
-"""BN401: a cross entropy takes the logarithm of unnormalised logits."""
+"""BN401: a cross entropy takes the logarithm of unnormalized logits."""
 
 from collections.abc import Iterator
 

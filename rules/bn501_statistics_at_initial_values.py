@@ -14,7 +14,7 @@ RULE = Rule(
 A moving average starts at mean 0 and variance 1 and cannot come back to exactly these numbers
 once an update has run. A batch norm whose gamma or beta was trained while its statistics
 are exactly 0 and 1 was trained without its update ops (BN101) or saved from another copy of the
-net. In inference it does not normalise at all: it only scales and shifts.
+net. In inference it does not normalize at all: it only scales and shifts.
 
 `bnlint inspect` reads the checkpoint, SavedModel, frozen graph or Keras file. A net whose gamma
 and beta are also untouched was never trained, and gets no finding.

@@ -12,7 +12,7 @@ RULE = Rule(
     summary="a moving mean or variance is NaN or infinite, or a variance is negative",
     why="""
 One batch with a NaN or an overflow is enough: the moving average keeps it for ever, since
-`old * decay + NaN` is NaN. Training goes on undisturbed, because it normalises with the
+`old * decay + NaN` is NaN. Training goes on undisturbed, because it normalizes with the
 batch's own statistics; in inference every output is NaN, and `argmax` of NaN is class 0. A
 negative variance makes `rsqrt(variance + epsilon)` NaN as well.
 

@@ -52,10 +52,10 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--fix", is_flag=True, help="Repair what can be repaired safely.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: repair more.")
 @click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
-@click.option("--exit-zero", is_flag=True, help="Exit 0 also with findings.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
 @click.option("--config", "config_file", help="A pyproject.toml (default: the nearest).")
 @click.option("--output-file", help="Write the report to this file.")
-@click.option("--stdin-filename", default="stdin.py", help="Name of the code read from '-'.")
+@click.option("--stdin-filename", default="stdin.py", help="File name for code read from '-'.")
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes.")
 @engine_options
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")

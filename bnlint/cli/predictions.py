@@ -163,13 +163,13 @@ def _show(result: FileResult, stream: IO[str]) -> None:
         console.print(f"  accuracy {report.accuracy:.1%}")
     if result.gap is not None:
         console.print(f"  {_gap_text(result.gap)}")
-    labelled = report.accuracy is not None
-    table = Table("class", "predicted", "share", *(["labelled", "recall"] if labelled else []))
+    labeled = report.accuracy is not None
+    table = Table("class", "predicted", "share", *(["labeled", "recall"] if labeled else []))
     by_count = sorted(report.classes, key=lambda row: -row.predicted)
     for row in by_count[:_LISTED]:
         cells = [shown(row.name), str(row.predicted), f"{row.predicted / report.rows:.1%}"]
         recall = "" if row.recall is None else f"{row.recall:.1%}"
-        table.add_row(*cells, *([str(row.labelled), recall] if labelled else []))
+        table.add_row(*cells, *([str(row.labeled), recall] if labeled else []))
     console.print(table)
     if len(by_count) > _LISTED:
         console.print(f"  and {len(by_count) - _LISTED} more classes (--metrics has all)")

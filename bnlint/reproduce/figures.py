@@ -90,8 +90,8 @@ def _classes(panel: Any, outcomes: Sequence[Outcome]) -> None:
     for offset, outcome in zip((-0.2, 0.2), outcomes, strict=True):
         places = np.arange(outcome.classes) + offset
         panel.bar(places, outcome.histogram, 0.38, color=_COLORS[outcome.kind])
-    labelled = np.bincount(outcomes[0].labels, minlength=classes)
-    panel.step(np.arange(classes), labelled, where="mid", color="black", linewidth=1, label="true")
+    labeled = np.bincount(outcomes[0].labels, minlength=classes)
+    panel.step(np.arange(classes), labeled, where="mid", color="black", linewidth=1, label="true")
     panel.legend(frameon=False)
 
 

@@ -164,7 +164,7 @@ class _Graph:
         self._known: dict[frozenset[str], list[tuple[Any, Any]]] = {}
 
     def evaluated(self, fetches: Any) -> list[tuple[Any, Any]]:
-        """(batch norm, tensor it normalises) of a run that trains nothing; else nothing."""
+        """(batch norm, tensor it normalizes) of a run that trains nothing; else nothing."""
         from bnlint.runtime.graph.train_ops import OPTIMIZER_OP
         from bnlint.runtime.monitor.session import fetched_operations, reached
 

@@ -23,8 +23,8 @@ class Layer:
 
     Attributes:
       name: scope of its variables.
-      moving_mean, moving_variance: what inference mode normalises with.
-      data_mean, data_variance: of what it was given to normalise, over the test images.
+      moving_mean, moving_variance: what inference mode normalizes with.
+      data_mean, data_variance: of what it was given to normalize, over the test images.
     """
 
     name: str

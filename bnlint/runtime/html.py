@@ -94,11 +94,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Bar:
-    """One class of the predictions; `labelled` is None without labels."""
+    """One class of the predictions; `labeled` is None without labels."""
 
     name: str
     predicted: float
-    labelled: float | None
+    labeled: float | None
     recall: float | None
 
 
@@ -266,21 +266,21 @@ def _number(value: float) -> str:
 
 
 def _histogram(result: FileResult) -> dict[str, Any]:
-    """The classes most often predicted or labelled, as shares of all rows."""
+    """The classes most often predicted or labeled, as shares of all rows."""
     report = result.predictions
-    classes = sorted(report.classes, key=lambda row: -max(row.predicted, row.labelled))
+    classes = sorted(report.classes, key=lambda row: -max(row.predicted, row.labeled))
     has_labels = report.accuracy is not None
-    labelled = sum(row.labelled for row in classes)
+    labeled = sum(row.labeled for row in classes)
     bars = [
         Bar(
             str(row.name),
             row.predicted / report.rows if report.rows else 0.0,
-            row.labelled / labelled if has_labels and labelled else None,
+            row.labeled / labeled if has_labels and labeled else None,
             row.recall,
         )
         for row in classes[:_CLASSES]
     ]
-    largest = max((max(one.predicted, one.labelled or 0.0) for one in bars), default=0.0)
+    largest = max((max(one.predicted, one.labeled or 0.0) for one in bars), default=0.0)
     return {
         "path": result.path,
         "report": report,

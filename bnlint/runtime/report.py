@@ -17,10 +17,10 @@ class BatchNormInfo:
     """One batch normalization, as a graph, checkpoint or model shows it.
 
     Attributes:
-      name: the normalising op ("net/bn/FusedBatchNormV3") or the Keras layer's name.
+      name: the normalizing op ("net/bn/FusedBatchNormV3") or the Keras layer's name.
       kind: "fused" (FusedBatchNorm op), "unfused" (`tf.nn.batch_normalization` arithmetic)
         or "keras" (a layer, seen without a graph).
-      mode: "train" normalises with batch statistics, "infer" with moving statistics,
+      mode: "train" normalizes with batch statistics, "infer" with moving statistics,
         "switched" with either, as tensor `switch` says.
       switch: name of the tensor that decides between training and inference, e.g. "is_training:0".
       default: the mode's value (True: training) when nothing feeds `switch`; None: it must be fed.
@@ -28,7 +28,7 @@ class BatchNormInfo:
         "" where the graph shows none.
       update_ops: names of the ops that assign the moving statistics.
       gamma, beta: names of the scale and offset variables; "" where there is none.
-      input: name of the tensor that is normalised ("" for a Keras layer).
+      input: name of the tensor that is normalized ("" for a Keras layer).
       epsilon: added to the variance; None when not readable.
       decay: weight of the old moving value per update (Keras: momentum); None when not readable.
       function: the library function whose body holds it; "" in the main graph.

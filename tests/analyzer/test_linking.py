@@ -154,7 +154,7 @@ def test_an_absolute_import_means_a_file_by_its_place(
 
 
 @pytest.mark.parametrize("statement", ["import utils", "from lib.utils import net"])
-def test_a_neighbouring_project_is_not_imported(statement: str, tmp_path: Path) -> None:
+def test_a_neighboring_project_is_not_imported(statement: str, tmp_path: Path) -> None:
     for project in ("one", "two"):
         (tmp_path / project / "lib").mkdir(parents=True)
         (tmp_path / project / "setup.py").touch()
@@ -166,7 +166,7 @@ def test_a_neighbouring_project_is_not_imported(statement: str, tmp_path: Path) 
     assert grouped(files) == [[f"{tmp_path}/one/train.py"]]
 
 
-def test_a_neighbouring_project_s_package_is_imported(tmp_path: Path) -> None:
+def test_a_neighboring_project_s_package_is_imported(tmp_path: Path) -> None:
     for project in ("one", "two"):
         (tmp_path / project / "src" / "kit").mkdir(parents=True)
         (tmp_path / project / "setup.py").touch()

@@ -16,9 +16,9 @@ from bnlint.reproduce.tables import bars, detail, summary
 pytestmark = pytest.mark.tensorflow
 
 CODES = list(all_pairs())
-# Training goes well, and evaluation normalises by moving statistics that nobody filled.
+# Training goes well, and evaluation normalizes by moving statistics that nobody filled.
 STALE = ["BN101", "BN102", "BN103", "BN104", "BN105", "BN106", "BN107", "BN301", "BN302"]
-# Training goes well, and evaluation normalises every image by itself.
+# Training goes well, and evaluation normalizes every image by itself.
 WRONG_MODE = ["BN201", "BN202", "BN205", "BN206", "BN207", "BN208"]
 # Training runs without batch norm, and a deep sigmoid network does not learn that way.
 NO_BATCH_NORM = ["BN203", "BN204", "BN209"]

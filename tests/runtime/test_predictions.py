@@ -299,5 +299,5 @@ def test_reports_turn_into_plain_values() -> None:
     monitor.update(["a", "b"], ["a", "a"])
     plain = json.loads(json.dumps(monitor.report().to_dict()))
     assert plain["classes"][0] == {
-        "name": "a", "predicted": 1, "labelled": 2, "correct": 1, "recall": 0.5
+        "name": "a", "predicted": 1, "labeled": 2, "correct": 1, "recall": 0.5
     }  # fmt: skip

@@ -87,7 +87,7 @@ def test_reports_and_metrics_go_to_files(folder: Path) -> None:
     (metrics,) = json.loads(Path("metrics.json").read_text())
     assert metrics["predictions"]["top_share"] == 1.0
     assert metrics["predictions"]["classes"][3] == {
-        "name": 3, "predicted": 500, "labelled": 50, "correct": 50, "recall": 1.0
+        "name": 3, "predicted": 500, "labeled": 50, "correct": 50, "recall": 1.0
     }  # fmt: skip
 
 

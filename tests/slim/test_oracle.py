@@ -39,7 +39,7 @@ def family(name):
 
 
 @pytest.fixture
-def tf1_behaviour():
+def tf1_behavior():
     """What `disable_v2_behavior` sets for graphs; op names depend on it."""
     v1 = tf.compat.v1
     v1.disable_resource_variables()
@@ -66,7 +66,7 @@ def test_recorded_cases_are_the_present_ones(name):
 
 
 @pytest.mark.parametrize(("name", "case"), all_cases())
-def test_equals_contrib_slim(name, case, tf1_behaviour):
+def test_equals_contrib_slim(name, case, tf1_behavior):
     import bnlint.slim as slim
 
     module, facts, arrays = family(name)

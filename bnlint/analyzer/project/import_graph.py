@@ -36,7 +36,7 @@ class File:
     is_context: bool = False
     scan: Scan | None = None
     place: Place = field(default=Place(""))
-    neighbours: list[File] = field(default_factory=list)
+    neighbors: list[File] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -65,8 +65,8 @@ def components(files: Sequence[File]) -> list[list[File]]:
     for file in files:
         for target in _targets(file, index, below):
             if target is not file:
-                file.neighbours.append(target)
-                target.neighbours.append(file)
+                file.neighbors.append(target)
+                target.neighbors.append(file)
     order = {id(file): number for number, file in enumerate(files)}
     groups = [
         sorted(group, key=lambda file: order[id(file)])
@@ -180,7 +180,7 @@ def _connected(files: Iterable[File]) -> Iterator[list[File]]:
         while todo:
             item = todo.pop()
             group.append(item)
-            for other in item.neighbours:
+            for other in item.neighbors:
                 if id(other) not in seen:
                     seen.add(id(other))
                     todo.append(other)

@@ -39,10 +39,10 @@ class BatchNorm:
     Attributes:
       node: the op that names it.
       kind, mode, epsilon, decay: as in BatchNormInfo.
-      input: the normalised edge.
+      input: the normalized edge.
       scale, offset: edges of gamma and beta; None where there is none.
-      training: nodes that normalise with batch statistics when they run.
-      inference: nodes that normalise with moving statistics when they run.
+      training: nodes that normalize with batch statistics when they run.
+      inference: nodes that normalize with moving statistics when they run.
       predicate: what decides between the two; `train_when` is its value in training.
       batch: edges of the batch statistics.
       moving: ids of the moving statistics' variables (Consts in a frozen graph).

@@ -97,7 +97,7 @@ def check_training(
 
 
 def _trains(graph: Graph, one: BatchNorm, step: Step, run: bytearray) -> bool:
-    """The step normalises with batch statistics here."""
+    """The step normalizes with batch statistics here."""
     if not any(run[node] for node in one.training):
         return False
     return one.mode == "train" or (

@@ -34,7 +34,7 @@ def fetched_operations(fetches: Any, graph: Any) -> list[Any]:
 
 
 def _quick_key(fetches: Any) -> Any:
-    """What the same fetches are recognised by at every step; None for dicts and nested lists."""
+    """What the same fetches are recognized by at every step; None for dicts and nested lists."""
     key = tuple(fetches) if isinstance(fetches, list) else fetches
     try:
         hash(key)

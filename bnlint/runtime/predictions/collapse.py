@@ -64,17 +64,17 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Counts of one class: predicted rows, labelled rows, and rows that are both."""
+    """Counts of one class: predicted rows, labeled rows, and rows that are both."""
 
     name: ClassId
     predicted: int
-    labelled: int
+    labeled: int
     correct: int
 
     @property
     def recall(self) -> float | None:
-        """Share of the class's rows that were found; None without labelled rows."""
-        return self.correct / self.labelled if self.labelled else None
+        """Share of the class's rows that were found; None without labeled rows."""
+        return self.correct / self.labeled if self.labeled else None
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class PredictionReport:
       rows: rows counted; rows of scores with a NaN are only in `nan_rows`.
       nan_rows: rows of scores that hold at least one NaN.
       tied_rows: rows of scores whose largest value occurs more than once.
-      classes: one row per class that was predicted, labelled or declared, in class order.
+      classes: one row per class that was predicted, labeled or declared, in class order.
       top_class, top_share: most predicted class and its share; None and 0.0 without rows.
       entropy_bits: Shannon entropy of the predicted shares, in bits.
       effective_classes: 2 ** entropy_bits.
       expected_effective_classes: the same of the expected distribution, None without one.
-      accuracy: share of labelled rows predicted right, None without labels.
+      accuracy: share of labeled rows predicted right, None without labels.
       test: the test for collapse; None where there are no rows.
       against: what the test compared with, in words.
       collapsed: whether the test raised an alarm and the predictions are less diverse.
@@ -282,7 +282,7 @@ class PredictionMonitor:
     threshold: float | None = None
     thresholds: Thresholds = DEFAULT_THRESHOLDS
     predicted: Counter[ClassId] = field(default_factory=Counter, init=False)
-    labelled: Counter[ClassId] = field(default_factory=Counter, init=False)
+    labeled: Counter[ClassId] = field(default_factory=Counter, init=False)
     correct: Counter[ClassId] = field(default_factory=Counter, init=False)
     columns: int = field(default=0, init=False)
     nan_rows: int = field(default=0, init=False)
@@ -313,17 +313,17 @@ class PredictionMonitor:
         chunk = to_classes(array, self.threshold, "predictions")
         labels_here = None if labels is None else label_ids(labels, len(array))[chunk.valid]
         rows_before = self.predicted.total()
-        if rows_before and len(chunk.classes) and (labels is None) == bool(self.labelled):
+        if rows_before and len(chunk.classes) and (labels is None) == bool(self.labeled):
             raise ValueError("some chunks came with labels and some without")
-        predicted, labelled, correct = Counter(self.predicted), Counter(self.labelled), None
+        predicted, labeled, correct = Counter(self.predicted), Counter(self.labeled), None
         add_classes(predicted, chunk.classes)
         if labels_here is not None:
-            add_classes(labelled, labels_here)
+            add_classes(labeled, labels_here)
             correct = Counter(self.correct)
             add_classes(correct, labels_here[labels_here == chunk.classes])
-        check_kinds(predicted, labelled, self.expected or ())
-        self._check_range(predicted, labelled)
-        self.predicted, self.labelled = predicted, labelled
+        check_kinds(predicted, labeled, self.expected or ())
+        self._check_range(predicted, labeled)
+        self.predicted, self.labeled = predicted, labeled
         self.correct = self.correct if correct is None else correct
         self.nan_rows += chunk.nan_rows
         self.tied_rows += chunk.tied_rows
@@ -347,12 +347,12 @@ class PredictionMonitor:
         if self._settings() != other._settings():
             raise ValueError("monitors with different settings can't be merged")
         both_counted = self.predicted.total() and other.predicted.total()
-        if both_counted and bool(self.labelled) != bool(other.labelled):
+        if both_counted and bool(self.labeled) != bool(other.labeled):
             raise ValueError("one monitor saw labels and the other did not")
-        check_kinds(self.predicted, self.labelled, other.predicted, other.labelled)
+        check_kinds(self.predicted, self.labeled, other.predicted, other.labeled)
         merged = PredictionMonitor(*self._settings())
         merged.predicted = merged_classes(self.predicted, other.predicted)
-        merged.labelled = merged_classes(self.labelled, other.labelled)
+        merged.labeled = merged_classes(self.labeled, other.labeled)
         merged.correct = merged_classes(self.correct, other.correct)
         merged.columns = max(self.columns, other.columns)
         merged.nan_rows = self.nan_rows + other.nan_rows
@@ -369,7 +369,7 @@ class PredictionMonitor:
         )
 
     def _class_names(self) -> list[ClassId]:
-        names = set(self.predicted) | set(self.labelled) | set(self.expected or {})
+        names = set(self.predicted) | set(self.labeled) | set(self.expected or {})
         if not any(isinstance(name, str) for name in names):
             names |= set(range(self.num_classes or self.columns))
         return sorted(names, key=lambda name: (isinstance(name, str), name))
@@ -379,7 +379,7 @@ class PredictionMonitor:
         rows = self.predicted.total()
         names = self._class_names()
         classes = tuple(
-            ClassRow(name, self.predicted[name], self.labelled[name], self.correct[name])
+            ClassRow(name, self.predicted[name], self.labeled[name], self.correct[name])
             for name in names
         )
         top = max(names, key=lambda name: self.predicted[name]) if rows else None
@@ -401,7 +401,7 @@ class PredictionMonitor:
             entropy_bits=entropy_bits(self.predicted.values()),
             effective_classes=effective if rows else 0.0,
             expected_effective_classes=expected_effective,
-            accuracy=self.correct.total() / rows if self.labelled else None,
+            accuracy=self.correct.total() / rows if self.labeled else None,
             test=test,
             against=self._against(),
             collapsed=bool(test and test.alarm and less_diverse),
@@ -411,12 +411,12 @@ class PredictionMonitor:
         if self.expected is not None:
             total = sum(self.expected.values())
             return {name: weight / total for name, weight in self.expected.items()}
-        return shares(self.labelled) if self.labelled else None
+        return shares(self.labeled) if self.labeled else None
 
     def _against(self) -> str:
         if self.expected is not None:
             return "the expected distribution"
-        if self.labelled:
+        if self.labeled:
             return "the labels"
         return f"a largest class share of {self.thresholds.share_ceiling:.0%} (no labels given)"
 

@@ -101,7 +101,7 @@ class ModeGapMonitor:
     agree: int = field(default=0, init=False)
     train_right: int = field(default=0, init=False)
     eval_right: int = field(default=0, init=False)
-    labelled: int = field(default=0, init=False)
+    labeled: int = field(default=0, init=False)
     nan_rows: int = field(default=0, init=False)
     columns: int = field(default=0, init=False)
 
@@ -128,7 +128,7 @@ class ModeGapMonitor:
         train_ids, eval_ids = ours.classes[both[ours.valid]], theirs.classes[both[theirs.valid]]
         truth = None if labels is None else label_ids(labels, len(first))[both]
         rows_before = self.train.total()
-        if rows_before and len(train_ids) and (truth is None) == bool(self.labelled):
+        if rows_before and len(train_ids) and (truth is None) == bool(self.labeled):
             raise ValueError("some chunks came with labels and some without")
         train_counts, eval_counts = Counter(self.train), Counter(self.evaluation)
         add_classes(train_counts, train_ids)
@@ -141,7 +141,7 @@ class ModeGapMonitor:
             self.columns, *(one.shape[1] for one in (first, second) if one.ndim > 1), 0
         )
         if truth is not None:
-            self.labelled += len(truth)
+            self.labeled += len(truth)
             self.train_right += int((train_ids == truth).sum())
             self.eval_right += int((eval_ids == truth).sum())
 
@@ -154,13 +154,13 @@ class ModeGapMonitor:
         """
         if (self.threshold, self.thresholds) != (other.threshold, other.thresholds):
             raise ValueError("monitors with different settings can't be merged")
-        if self.train and other.train and bool(self.labelled) != bool(other.labelled):
+        if self.train and other.train and bool(self.labeled) != bool(other.labeled):
             raise ValueError("one monitor saw labels and the other did not")
         check_kinds(self.train, self.evaluation, other.train, other.evaluation)
         merged = ModeGapMonitor(self.threshold, self.thresholds)
         merged.train = merged_classes(self.train, other.train)
         merged.evaluation = merged_classes(self.evaluation, other.evaluation)
-        for name in ("agree", "train_right", "eval_right", "labelled", "nan_rows"):
+        for name in ("agree", "train_right", "eval_right", "labeled", "nan_rows"):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         merged.columns = max(self.columns, other.columns)
         return merged
@@ -172,8 +172,8 @@ class ModeGapMonitor:
             rows=rows,
             nan_rows=self.nan_rows,
             disagreement=1 - self.agree / rows if rows else 0.0,
-            train_accuracy=self.train_right / rows if self.labelled else None,
-            eval_accuracy=self.eval_right / rows if self.labelled else None,
+            train_accuracy=self.train_right / rows if self.labeled else None,
+            eval_accuracy=self.eval_right / rows if self.labeled else None,
             # In class order, whatever the chunks' was.
             train_counts=dict(sorted(self.train.items())),
             eval_counts=dict(sorted(self.evaluation.items())),
@@ -182,7 +182,7 @@ class ModeGapMonitor:
 
     def _test(self, rows: int) -> TestResult:
         limits = self.thresholds
-        if self.labelled:
+        if self.labeled:
             return accuracy_gap_test(
                 self.train_right,
                 self.eval_right,
