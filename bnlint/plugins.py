@@ -22,7 +22,7 @@ GROUP = "bnlint.rules"
 
 
 class PluginError(Exception):
-    """An entry point offers something that is no usable rule."""
+    """An entry point does not give a usable rule."""
 
 
 def plugin_rules(taken: Container[str]) -> tuple[dict[str, tuple[Rule, str]], list[FileError]]:

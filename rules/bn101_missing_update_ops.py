@@ -12,12 +12,13 @@ RULE = Rule(
     name="missing-update-ops",
     severity=Severity.ERROR,
     summary="batch norm is trained but nothing runs its UPDATE_OPS",
-    why="""In TensorFlow 1 graphs a batch norm does not update its moving mean and variance when
-it is trained. It puts the update ops into the collection `tf.GraphKeys.UPDATE_OPS`, and
-`minimize` and `apply_gradients` ignore that collection. The moving statistics stay at their
-initial 0 and 1: training looks fine, and evaluation with `is_training=False` gives chance-level
-or constant predictions. A Keras layer in such a graph keeps its updates to itself, in
-`layer.updates`.""",
+    why="""
+In TensorFlow 1 graphs a batch norm does not update its moving mean and variance when it is trained.
+It puts the update ops into the collection `tf.GraphKeys.UPDATE_OPS`, and `minimize` and
+`apply_gradients` ignore that collection. The moving statistics stay at their initial 0 and 1:
+training looks fine, and evaluation with `is_training=False` gives chance-level or constant
+predictions. A Keras layer in such a graph keeps its updates to itself, in `layer.updates`.
+""",
     help="Create the train op inside "
     "`with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):`, or use "
     "`slim.learning.create_train_op`, which does it for you.",

@@ -12,13 +12,16 @@ RULE = Rule(
     name="update-ops-not-attached",
     severity=Severity.ERROR,
     summary="update ops are collected, but the train step neither depends on them nor runs them",
-    why="""Reading `tf.GraphKeys.UPDATE_OPS`, or grouping what it holds, only makes a Python list or a new
-op: nothing runs until a fetched op depends on it. Tying the updates to the loss
-(`with_dependencies`, `tf.identity` under `control_dependencies`) after the train op exists changes
-a tensor that the train op never looks at. The moving statistics stay at their initial values and
-evaluation with `is_training=False` is wrong.""",
+    why="""
+Reading `tf.GraphKeys.UPDATE_OPS`, or grouping what it holds, only makes a Python list or a new op:
+nothing runs until a fetched op depends on it. Tying the updates to the loss (`with_dependencies`,
+`tf.identity` under `control_dependencies`) after the train op exists changes a tensor that the
+train op never looks at. The moving statistics stay at their initial values and evaluation with
+`is_training=False` is wrong.
+""",
     help="Create the train op inside "
-    "`with tf.control_dependencies(update_ops):`, or run `tf.group(train_op, *update_ops)` in each step.",
+    "`with tf.control_dependencies(update_ops):`, or run `tf.group(train_op, *update_ops)` in each "
+    "step.",
 )
 
 

@@ -12,9 +12,11 @@ RULE = Rule(
     name="update-ops-collected-too-early",
     severity=Severity.ERROR,
     summary="UPDATE_OPS is read before the network is built",
-    why="""`tf.get_collection` returns a copy of the collection as it is at that moment. Read before the
+    why="""
+`tf.get_collection` returns a copy of the collection as it is at that moment. Read before the
 network is built, the list is empty (or lacks the later layers), and `control_dependencies` over it
-waits for nothing. The moving statistics stay at their initial values.""",
+waits for nothing. The moving statistics stay at their initial values.
+""",
     help="Read `tf.GraphKeys.UPDATE_OPS` after the whole network is built.",
 )
 

@@ -12,9 +12,12 @@ RULE = Rule(
     name="train-op-outside-control-dependencies",
     severity=Severity.ERROR,
     summary="the train op is made outside the control_dependencies block over the update ops",
-    why="""`tf.control_dependencies` affects only ops that are *created* inside the block. A train op made
-outside it has no dependency on the update ops, not even when its loss went through `tf.identity`
-in the block: the gradient of an identity does not read it (checked on TensorFlow 1.15). The moving statistics are not updated.""",
+    why="""
+`tf.control_dependencies` affects only ops that are *created* inside the block. A train op made
+outside it has no dependency on the update ops, not even when its loss went through `tf.identity` in
+the block: the gradient of an identity does not read it (checked on TensorFlow 1.15). The moving
+statistics are not updated.
+""",
     help="Move the call that makes the train op into the `control_dependencies` block.",
 )
 

@@ -12,9 +12,11 @@ RULE = Rule(
     name="update-ops-wrong-scope",
     severity=Severity.ERROR,
     summary="a scope filter on UPDATE_OPS leaves out the trained network",
-    why="""`tf.get_collection(key, scope)` keeps only ops whose name begins with `scope`. With the wrong
-scope (another tower, the other net of a GAN, a typo) the update ops of the trained network are
-left out and its moving statistics are never updated.""",
+    why="""
+`tf.get_collection(key, scope)` keeps only ops whose name begins with `scope`. With the wrong scope
+(another tower, the other net of a GAN, a typo) the update ops of the trained network are left out
+and its moving statistics are never updated.
+""",
     help="Read UPDATE_OPS without a scope, or with the scope of the network that this step trains.",
     found_by=("check", "inspect"),
 )

@@ -1,4 +1,4 @@
-"""BN106: create_train_op or optimize_loss is given `update_ops` that lack the batch norms' updates."""
+"""BN106: `update_ops` of create_train_op or optimize_loss lacks the batch norms' updates."""
 
 from collections.abc import Iterator
 
@@ -12,10 +12,13 @@ RULE = Rule(
     name="create-train-op-drops-updates",
     severity=Severity.ERROR,
     summary="create_train_op is given update_ops without the batch norm updates",
-    why="""`create_train_op` and `optimize_loss` run everything in UPDATE_OPS by default
-(`update_ops=None`). Any other value *replaces* that default: `update_ops=[]`, or a list without
-the batch norms' updates, drops them, and the moving statistics are never updated.""",
-    help="Leave `update_ops` out, or pass `tf.get_collection(tf.GraphKeys.UPDATE_OPS)` with your own ops added.",
+    why="""
+`create_train_op` and `optimize_loss` run everything in UPDATE_OPS by default (`update_ops=None`).
+Any other value *replaces* that default: `update_ops=[]`, or a list without the batch norms'
+updates, drops them, and the moving statistics are never updated.
+""",
+    help="Leave `update_ops` out, or pass `tf.get_collection(tf.GraphKeys.UPDATE_OPS)` with your "
+    "own ops added.",
 )
 
 
@@ -56,7 +59,8 @@ y = tf.placeholder(tf.float32, [None, 1])
 h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
                          normalizer_params={'is_training': True})
 loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=[])  # <- BN106
+optimizer = tf.train.AdamOptimizer(1e-3)
+train_op = slim.learning.create_train_op(loss, optimizer, update_ops=[])  # <- BN106
 slim.learning.train(train_op, '/tmp/logs')
 """,
         ),

@@ -12,10 +12,13 @@ RULE = Rule(
     name="custom-collection-never-run",
     severity=Severity.ERROR,
     summary="updates_collections names a collection that nothing runs",
-    why="""With `updates_collections='name'` the update ops go to that collection and not to UPDATE_OPS.
+    why="""
+With `updates_collections='name'` the update ops go to that collection and not to UPDATE_OPS.
 Neither `create_train_op` nor the usual `control_dependencies` over UPDATE_OPS sees them, so the
-program must collect and run them itself.""",
-    help="Drop `updates_collections`, or run `tf.get_collection` of that collection with the train op.",
+program must collect and run them itself.
+""",
+    help="Drop `updates_collections`, or run `tf.get_collection` of that collection with the train "
+    "op.",
     found_by=("check", "inspect"),
 )
 
@@ -88,7 +91,8 @@ h = slim.fully_connected(x, 8, normalizer_fn=slim.batch_norm,
                          normalizer_params={'is_training': True,
                                             'updates_collections': 'bn_updates'})
 loss = tf.losses.mean_squared_error(y, slim.fully_connected(h, 1, activation_fn=None))
-train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer(1e-3), update_ops=tf.get_collection('bn_updates'))
+train_op = slim.learning.create_train_op(
+    loss, tf.train.AdamOptimizer(1e-3), update_ops=tf.get_collection('bn_updates'))
 with tf.Session() as sess:
     sess.run(tf.global_variables_initializer())
     for step in range(50000):

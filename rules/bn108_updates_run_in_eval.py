@@ -12,9 +12,11 @@ RULE = Rule(
     name="updates-run-in-eval",
     severity=Severity.ERROR,
     summary="an evaluation runs the moving-average updates",
-    why="""Update ops move the statistics towards the batch they see. Run in evaluation they mix test data
-into the model: results depend on the order of the test batches, improve the longer it runs, and
-are not those of the checkpoint.""",
+    why="""
+Update ops move the statistics towards the batch they see. Run in evaluation they mix test data into
+the model: results depend on the order of the test batches, improve the longer it runs, and are not
+those of the checkpoint.
+""",
     help="Fetch only outputs and metrics in evaluation, and feed or pass `is_training=False`.",
     found_by=("check", "inspect"),
 )
@@ -99,7 +101,7 @@ with tf.Session() as sess:
 """,
         ),
         example(
-            "statistics are estimated anew and saved",
+            "statistics are estimated again and saved",
             """
 import tensorflow as tf
 x = tf.placeholder(tf.float32, [None, 4])

@@ -12,9 +12,11 @@ RULE = Rule(
     name="eval-uses-training-mode",
     severity=Severity.ERROR,
     summary="a network that is evaluated was built with is_training=True",
-    why="""In training mode batch norm normalizes with the statistics of the current batch and ignores the
-moving ones. An evaluation then depends on which images share a batch: batches of one image, or
-of one class, give nearly constant outputs.""",
+    why="""
+In training mode batch norm normalizes with the statistics of the current batch and ignores the
+moving ones. An evaluation then depends on which images share a batch: batches of one image, or of
+one class, give nearly constant outputs.
+""",
     help="Build the evaluation network with `is_training=False`, or feed a placeholder.",
     found_by=("check", "inspect"),
 )

@@ -12,10 +12,13 @@ RULE = Rule(
     name="eval-relies-on-training-default",
     severity=Severity.ERROR,
     summary="a slim network that is evaluated relies on the default is_training=True",
-    why="""`slim.batch_norm` (and `tf.contrib.layers.batch_norm`) has `is_training=True` by default. A network
-that is evaluated without passing it normalizes with the statistics of the current batch and
-ignores what training collected.""",
-    help="Pass `is_training=False` to the batch norms of the evaluation network, e.g. by `arg_scope`.",
+    why="""
+`slim.batch_norm` (and `tf.contrib.layers.batch_norm`) has `is_training=True` by default. A network
+that is evaluated without passing it normalizes with the statistics of the current batch and ignores
+what training collected.
+""",
+    help="Pass `is_training=False` to the batch norms of the evaluation network, for example by "
+    "`arg_scope`.",
 )
 
 

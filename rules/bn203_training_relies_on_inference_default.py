@@ -12,10 +12,12 @@ RULE = Rule(
     name="training-relies-on-inference-default",
     severity=Severity.ERROR,
     summary="tf.layers batch norm is trained with its default training=False",
-    why="""`tf.layers.batch_normalization` has `training=False` by default (slim has
-`is_training=True`). A network that is trained without passing `training` normalizes with the
-moving statistics, which stay at 0 and 1 because inference mode makes no update ops: batch norm
-does nothing but scale and shift, and activations are never normalized.""",
+    why="""
+`tf.layers.batch_normalization` has `training=False` by default (slim has `is_training=True`). A
+network that is trained without passing `training` normalizes with the moving statistics, which stay
+at 0 and 1 because inference mode makes no update ops: batch norm does nothing but scale and shift,
+and activations are never normalized.
+""",
     help="Pass `training=` (True while training, False in evaluation), and run UPDATE_OPS.",
 )
 

@@ -12,10 +12,12 @@ RULE = Rule(
     name="training-uses-inference-mode",
     severity=Severity.ERROR,
     summary="a network is trained with is_training=False",
-    why="""With `is_training=False` batch norm normalizes with the moving statistics and creates no update
-ops. Trained from scratch, they stay at mean 0 and variance 1: the layers are scaled and shifted but
+    why="""
+With `is_training=False` batch norm normalizes with the moving statistics and creates no update ops.
+Trained from scratch, they stay at mean 0 and variance 1: the layers are scaled and shifted but
 never normalized, and deep networks train slowly or diverge. Fine-tuning around restored, frozen
-statistics is the one use, and is not reported.""",
+statistics is the one use, and is not reported.
+""",
     help="Build the training network with `is_training=True`, or feed a placeholder with True.",
 )
 

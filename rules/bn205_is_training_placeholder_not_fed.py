@@ -11,10 +11,12 @@ RULE = Rule(
     name="is-training-placeholder-not-fed",
     severity=Severity.ERROR,
     summary="an is_training placeholder that a run does not feed, or feeds with the wrong value",
-    why="""A network that is switched by a placeholder needs it in every run. Without a default, a run that
+    why="""
+A network that is switched by a placeholder needs it in every run. Without a default, a run that
 does not feed it fails. With the default False (or fed False) training normalizes with moving
-statistics that stay at 0 and 1; with the default True (or fed True) evaluation normalizes each batch
-by itself. A SavedModel whose signature does not name the placeholder cannot be served.""",
+statistics that stay at 0 and 1; with the default True (or fed True) evaluation normalizes each
+batch by itself. A SavedModel whose signature does not name the placeholder cannot be served.
+""",
     help="Feed True where the network trains and False where it is evaluated, or use "
     "`tf.placeholder_with_default(False, [])` and feed True in training.",
     found_by=("check", "inspect"),

@@ -12,9 +12,11 @@ RULE = Rule(
     name="arg-scope-misses-batch-norm",
     severity=Severity.ERROR,
     summary="an arg_scope sets is_training, but not for the batch norm inside it",
-    why="""`arg_scope` sets arguments for the functions in its list and for no others, and an inner
+    why="""
+`arg_scope` sets arguments for the functions in its list and for no others, and an inner
 `normalizer_params` replaces the outer one as a whole. A batch norm that does not get `is_training`
-runs in slim's default, training mode, also when the network is evaluated.""",
+runs in slim's default, training mode, also when the network is evaluated.
+""",
     help="Name `slim.batch_norm` in the arg_scope's list, and keep `is_training` in every "
     "`normalizer_params`.",
 )

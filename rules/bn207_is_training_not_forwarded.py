@@ -12,9 +12,11 @@ RULE = Rule(
     name="is-training-not-forwarded",
     severity=Severity.ERROR,
     summary="a network takes is_training and its batch norm does not get it",
-    why="""The function has a parameter that says whether it trains, and batch norm in it runs on its own
-default instead: slim always trains, `tf.layers` never does. Callers who pass the right mode still get
-the wrong network.""",
+    why="""
+The function has a parameter that says whether it trains, and batch norm in it runs on its own
+default instead: slim always trains, `tf.layers` never does. Callers who pass the right mode still
+get the wrong network.
+""",
     help="Pass the parameter on to the batch norm (or set it with `arg_scope`).",
 )
 

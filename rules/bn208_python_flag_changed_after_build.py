@@ -11,9 +11,12 @@ RULE = Rule(
     name="python-flag-changed-after-build",
     severity=Severity.ERROR,
     summary="a Python flag is changed after the network was built with it",
-    why="""A Python bool is read once, when the graph is built. Setting the variable to another value later
-does not change the network: an evaluation after `is_training = False` still runs in training mode.""",
-    help="Use a placeholder (`tf.placeholder_with_default(False, [])`) and feed it, or build a second network that shares the variables.",
+    why="""
+A Python bool is read once, when the graph is built. Setting the variable to another value later
+does not change the network: an evaluation after `is_training = False` still runs in training mode.
+""",
+    help="Use a placeholder (`tf.placeholder_with_default(False, [])`) and feed it, or build a "
+    "second network that shares the variables.",
 )
 
 

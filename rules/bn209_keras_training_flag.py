@@ -17,7 +17,8 @@ RULE = Rule(
     name="keras-training-flag",
     severity=Severity.ERROR,
     summary="a Keras model runs with the wrong training flag",
-    why="""Keras decides by itself in `fit`, `evaluate` and `predict`; elsewhere the program does. One code
+    why="""
+Keras decides by itself in `fit`, `evaluate` and `predict`; elsewhere the program does. One code
 covers the four ways to get it wrong, because what happens and the repair are the same:
 
 - a training step calls `model(x)`, which is inference mode, inside a GradientTape and in a custom
@@ -26,7 +27,8 @@ covers the four ways to get it wrong, because what happens and the repair are th
 - the functional model is built with `training=True`, which overrules `evaluate` and `predict`;
 - the model is built under `K.set_learning_phase`, and used in the other mode.
 
-(Checked on Keras 3.15 and tf-keras 2.21.)""",
+(Checked on Keras 3.15 and tf-keras 2.21.)
+""",
     help="Pass `training=True` in the training step and `training=False` (or nothing) elsewhere.",
     found_by=("check", "inspect"),
 )

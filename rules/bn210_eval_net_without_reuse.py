@@ -12,11 +12,13 @@ RULE = Rule(
     name="eval-net-without-reuse",
     severity=Severity.ERROR,
     summary="an evaluation network with batch-norm statistics of its own",
-    why="""A network that is built a second time without sharing variables has moving statistics (and weights)
-of its own, which nothing trains: they stay at 0 and 1. slim and `tf.layers` give the second copy new
-names (`BatchNorm_1`, `batch_normalization_1`) without an error.""",
-    help="Build the second network with `reuse=True` in the same variable scope, or use one network "
-    "and a placeholder.",
+    why="""
+A network that is built a second time without sharing variables has moving statistics (and weights)
+of its own, which nothing trains: they stay at 0 and 1. slim and `tf.layers` give the second copy
+new names (`BatchNorm_1`, `batch_normalization_1`) without an error.
+""",
+    help="Build the second network with `reuse=True` in the same variable scope, or use one "
+    "network and a placeholder.",
     found_by=("check", "inspect"),
 )
 

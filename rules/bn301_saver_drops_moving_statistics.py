@@ -12,10 +12,13 @@ RULE = Rule(
     name="saver-drops-moving-statistics",
     severity=Severity.ERROR,
     summary="a Saver of trainable variables loses the moving mean and variance",
-    why="""`moving_mean` and `moving_variance` are not trainable, so `tf.trainable_variables()` leaves them
+    why="""
+`moving_mean` and `moving_variance` are not trainable, so `tf.trainable_variables()` leaves them
 out. A checkpoint written with that list holds the weights but not the statistics: evaluation from
-it fails to restore them, or runs with their initial 0 and 1.""",
-    help="Use `tf.train.Saver()` without a variable list, or add the moving statistics to the list.",
+it fails to restore them, or runs with their initial 0 and 1.
+""",
+    help="Use `tf.train.Saver()` without a variable list, or add the moving statistics to the "
+    "list.",
     found_by=("check", "inspect"),
 )
 

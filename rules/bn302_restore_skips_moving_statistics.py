@@ -12,9 +12,11 @@ RULE = Rule(
     name="restore-skips-moving-statistics",
     severity=Severity.ERROR,
     summary="a restore leaves the moving mean and variance at their initial values",
-    why="""A network in inference mode normalizes with its moving mean and variance. They are not
-trainable: a restore of `tf.trainable_variables()` leaves them at their initial 0 and 1 (after an
-initializer ran) and the outputs are wrong although every weight is right.""",
+    why="""
+A network in inference mode normalizes with its moving mean and variance. They are not trainable: a
+restore of `tf.trainable_variables()` leaves them at their initial 0 and 1 (after an initializer
+ran) and the outputs are wrong although every weight is right.
+""",
     help="Restore every variable of the network, moving statistics included.",
 )
 
@@ -107,7 +109,8 @@ import tensorflow as tf
 x = tf.placeholder(tf.float32, [None, 4])
 h = tf.layers.batch_normalization(tf.layers.dense(x, 8), training=False)
 logits = tf.layers.dense(h, 3)
-saver = tf.train.Saver(tf.trainable_variables() + [v for v in tf.global_variables() if 'moving' in v.name])
+moving = [v for v in tf.global_variables() if 'moving' in v.name]
+saver = tf.train.Saver(tf.trainable_variables() + moving)
 with tf.Session() as sess:
     saver.restore(sess, '/tmp/model.ckpt')
     print(sess.run(logits))

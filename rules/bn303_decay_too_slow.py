@@ -12,9 +12,11 @@ RULE = Rule(
     name="decay-too-slow",
     severity=Severity.INFO,
     summary="the moving averages cannot get far from their initial values in so few steps",
-    why="""After n steps a moving average with decay d still holds the fraction d^n of its initial value:
-with 0.999 (slim's default) after 500 steps 61 % is still the initial 0 or 1. Evaluation then
-normalizes with statistics that are mostly made up. bnlint reports more than 10 %.""",
+    why="""
+After n steps a moving average with decay d still holds the fraction d^n of its initial value: with
+0.999 (slim's default) after 500 steps 61 % is still the initial 0 or 1. Evaluation then normalizes
+with statistics that are mostly made up. bnlint reports more than 10 %.
+""",
     help="Use a smaller decay (0.9 to 0.99), `zero_debias_moving_mean=True`, or more steps.",
     found_by=("check", "inspect"),
 )

@@ -11,9 +11,11 @@ RULE = Rule(
     name="log-of-logits",
     severity=Severity.ERROR,
     summary="a hand-written cross entropy takes the logarithm of logits",
-    why="""Logits are any real numbers: the logarithm of a negative one is NaN, and one NaN makes every
-weight NaN in the next step. A cross entropy needs probabilities, which a softmax gives, and
-`softmax_cross_entropy_with_logits` computes both in a numerically safe way.""",
+    why="""
+Logits are any real numbers: the logarithm of a negative one is NaN, and one NaN makes every weight
+NaN in the next step. A cross entropy needs probabilities, which a softmax gives, and
+`softmax_cross_entropy_with_logits` computes both in a numerically safe way.
+""",
     help="Use `tf.nn.softmax_cross_entropy_with_logits(labels=Y, logits=logits)`.",
 )
 

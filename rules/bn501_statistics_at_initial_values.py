@@ -18,7 +18,7 @@ net. In inference it does not normalize at all: it only scales and shifts.
 
 `bnlint inspect` reads the checkpoint, SavedModel, frozen graph or Keras file. A net whose gamma
 and beta are also untouched was never trained, and gets no finding.
-""".strip(),
+""",
     help="Run UPDATE_OPS together with the train op and train again, or recompute the statistics"
     " by running the net in training mode over training data.",
     found_by=("inspect",),

@@ -18,7 +18,7 @@ negative variance makes `rsqrt(variance + epsilon)` NaN as well.
 
 A variance counts as negative below -1e-6: smaller amounts are rounding of float32 and far
 inside any usual epsilon.
-""".strip(),
+""",
     help="Find the batch that was not finite (a loss of log(0), half precision, bad input), then"
     " restore an older checkpoint or recompute the statistics.",
     found_by=("inspect",),

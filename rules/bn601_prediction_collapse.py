@@ -34,7 +34,7 @@ labels, a collapse onto it is within the margin: it looks like a weak model, and
 Without labels it tests that no class has a true share above 95 % (exact binomial tail, same
 false-alarm rate; 135 rows of one class raise it); since real data may be that unbalanced, that
 alarm has low confidence.
-""".strip(),
+""",
     help="Check that UPDATE_OPS run in training and that the moving statistics are saved and"
     " restored: run `bnlint inspect` on the checkpoint and `bnlint` on the training script.",
     found_by=("predictions",),

@@ -24,7 +24,7 @@ distance of both predicted distributions is at most 0.3: alarm if
 TV >= 0.3 + sqrt(2 K / n) / 2 + sqrt(2 ln(1 / alpha) / n). Both keep the false-alarm probability at
 most alpha = 0.001 for every n. Rows predicted in training mode must have been fed in many
 batches of the usual size, because rows of one batch are not independent in that mode.
-""".strip(),
+""",
     help="Compare moving and batch statistics with `bnlint inspect CHECKPOINT --data rows.npz`,"
     " and make training run the UPDATE_OPS.",
     found_by=("predictions",),

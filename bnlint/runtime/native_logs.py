@@ -9,8 +9,8 @@ import sys
 def import_tensorflow() -> None:
     """Import TensorFlow without the lines its libraries log.
 
-    They go straight to file descriptor 2, before any log level is read. Python's own errors are
-    raised as ever.
+    They go straight to file descriptor 2, before any log level is read. Python still raises its own
+    errors.
 
     Raises:
       ImportError: TensorFlow is not installed, or does not load here.

@@ -1,4 +1,4 @@
-"""What every form of `batch_norm` is told, and the kernel they share."""
+"""The settings of every form of `batch_norm`, and the kernel they share."""
 
 from __future__ import annotations
 

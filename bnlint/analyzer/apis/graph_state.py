@@ -147,7 +147,7 @@ class Recorder:
             self.counters[key] = count + 1
             name = f"{default}_{count}" if count else default
         path = f"{outer}/{name}" if outer else name
-        # Opening a scope by name starts its inner default names anew, as TensorFlow does.
+        # Opening a scope by name starts its inner default names over, as TensorFlow does.
         for graph, scope, inner in list(self.counters):
             if graph == self.graph and (scope == path or scope.startswith(path + "/")):
                 del self.counters[graph, scope, inner]
@@ -516,7 +516,7 @@ class Recorder:
         )
 
     def mark_rebuilt(self, norm: BatchNorm) -> None:
-        """A batch norm was built with a flag variable that had been set anew."""
+        """A batch norm was built with a flag variable that had been set again."""
         for rebinding in self.program.rebindings:
             if any(old.training.key == norm.training.key for old in rebinding.batch_norms):
                 rebinding.rebuilt = True

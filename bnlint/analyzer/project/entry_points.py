@@ -350,7 +350,7 @@ def _is_test(root: Root) -> bool:
 
 
 def _top_level_reads(module: Module) -> frozenset[str]:
-    """Names that code outside functions mentions; tf.app.run() and kin call `main` unnamed."""
+    """Names that code outside functions mentions, and `main`, which tf.app.run() calls unnamed."""
     names = set(nodes.names_in(module.facts.body))
     return frozenset(names | {"main"} if "run" in names else names)
 

@@ -547,7 +547,7 @@ def _number(graph: Graph, edge: Edge, depth: int = 4) -> float | None:
 
 
 def _settle_mode(graph: Graph, one: BatchNorm) -> None:
-    """A switch on a constant is no switch."""
+    """A switch on a constant always goes the same way."""
     if one.mode != "switched" or one.predicate is None:
         return
     if graph.nodes[one.predicate[0]].op == "Const":

@@ -154,7 +154,7 @@ class Graph:
         return self._consumers
 
     def passes(self, edge: Edge) -> tuple[Edge, ...]:
-        """The edges whose value `edge` hands on; empty when it makes a value of its own."""
+        """The edges whose value `edge` passes on; empty when it makes a value of its own."""
         number, port = edge
         node = self.nodes[number]
         if node.op in _SAME_VALUE:
