@@ -45,18 +45,14 @@ RULE.examples(
             "the network is built a second time",
             """
 import tensorflow as tf
-
+import tf_slim as slim
 def net(x, training):
     return tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
-
 x = tf.placeholder(tf.float32, [None, 64])
 loss = tf.reduce_mean(net(x, True))
 scores = net(x, False)  # <- BN210
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
 with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
     sess.run(train_op)
     print(sess.run(scores))
 """,
@@ -89,20 +85,15 @@ with tf.Session() as sess:
             "both share the variables",
             """
 import tensorflow as tf
-
+import tf_slim as slim
 def net(x, training):
     with tf.variable_scope('net', reuse=tf.AUTO_REUSE):
-        h = tf.layers.dense(x, 32, name='fc')
-        return tf.layers.batch_normalization(h, training=training, name='bn')
-
+        return tf.layers.batch_normalization(tf.layers.dense(x, 32), training=training)
 x = tf.placeholder(tf.float32, [None, 64])
 loss = tf.reduce_mean(net(x, True))
 scores = net(x, False)
-update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
-with tf.control_dependencies(update_ops):
-    train_op = tf.train.AdamOptimizer().minimize(loss)
+train_op = slim.learning.create_train_op(loss, tf.train.AdamOptimizer())
 with tf.Session() as sess:
-    sess.run(tf.global_variables_initializer())
     sess.run(train_op)
     print(sess.run(scores))
 """,

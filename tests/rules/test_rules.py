@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import bnlint.rules
 import pytest
+from rich.console import Console
+from rich.markdown import Markdown
 
 import bnlint
 from bnlint.registry import all_rules
+from bnlint.reporting.explanation import with_examples
 from bnlint.rule import CODE, NAME, Example, Rule
 from bnlint.testing import findings_in, read_cases
 
@@ -64,6 +68,13 @@ def test_rule_has_examples(rule: Rule) -> None:
     assert len(rule.bad) == len(rule.good) == 2, "more belong in fixtures/rules"
     for case in cases(rule, "bad").values():
         assert any(code == rule.code for _, _, code in case.expected()), case.title
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_explanation_fits_a_screen(rule: Rule) -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(Markdown(with_examples(rule)))
+    assert len(console.export_text().splitlines()) <= 48
 
 
 def test_every_case_belongs_to_a_rule() -> None:
