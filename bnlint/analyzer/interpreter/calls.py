@@ -198,7 +198,7 @@ def _follow_body(
     at_yield: Callable[[Value], None] | None,
 ) -> tuple[list[Value], str]:
     """What the function returned, and how it ended."""
-    state = (interpreter.module, interpreter.path, interpreter.statement, interpreter.loop_depth)
+    state = (interpreter.module, interpreter.path, interpreter.statement)
     interpreter.module = function.module
     interpreter.frames.append(frame)
     interpreter.active.append(function.definition)
@@ -211,7 +211,7 @@ def _follow_body(
         returned = interpreter.returns.pop()
         interpreter.active.pop()
         interpreter.frames.pop()
-        interpreter.module, interpreter.path, interpreter.statement, interpreter.loop_depth = state
+        interpreter.module, interpreter.path, interpreter.statement = state
     return returned, flow
 
 

@@ -68,7 +68,6 @@ class Interpreter:
         self.active: list[nodes.FunctionDef] = []
         self.returns: list[list[Value]] = []
         self.yield_hooks: list[Callable[[Value], None] | None] = []
-        self.loop_depth = 0
         self.loop_sizes: list[int | None] = []
         self.module: Module | None = None
         self.statement: nodes.Stmt | None = None
@@ -112,12 +111,10 @@ class Interpreter:
     @contextmanager
     def loop(self, size: int | None) -> Iterator[None]:
         """The body of a loop that runs `size` times (None: unknown) is followed."""
-        self.loop_depth += 1
         self.loop_sizes.append(size)
         try:
             yield
         finally:
-            self.loop_depth -= 1
             self.loop_sizes.pop()
 
     @contextmanager
