@@ -75,10 +75,8 @@ def parsed(line: str) -> Signature:
 
 
 def _literal(node: ast.expr) -> Any:
-    try:
-        return ast.literal_eval(node)
-    except ValueError:  # float("inf") is written as 1e309, functions as `...`
-        return ...
+    """A default's value; `...` stands for what is no literal."""
+    return node.value if isinstance(node, ast.Constant) else ast.literal_eval(node)
 
 
 @functools.cache
