@@ -89,6 +89,13 @@ class Flag:
         return self.kind is FlagKind.FALSE
 
     @property
+    def negated(self) -> Flag:
+        """The flag that is True where this one is False: no feed of one is a feed of the other."""
+        kinds = {FlagKind.TRUE: FlagKind.FALSE, FlagKind.FALSE: FlagKind.TRUE}
+        kind = kinds.get(self.kind, FlagKind.TENSOR if self.is_tensor else FlagKind.UNKNOWN)
+        return Flag(kind, True, self.location)
+
+    @property
     def is_tensor(self) -> bool:
         """Decided when the graph runs."""
         return self.kind in (
@@ -174,10 +181,12 @@ class BatchNorm:
       definition: where `batch_norm` itself is named, if elsewhere (the arg_scope, normalizer_fn=).
       api: "slim" (tf.contrib.slim, tf_slim, tf.contrib.layers, bnlint.slim), "tf.layers"
         (functions and graph-mode tf.layers classes), "keras" (Keras layers in graph mode),
-        "custom" (moving averages by hand).
+        "custom" (tf.nn.moments and what follows by hand).
       training: its flag.
       updates: "collection" (ops added to `collection`), "in-place" (updates_collections=None),
-        "none" (flag statically False: no updates exist), "layer" (Keras: layer.updates), "unknown".
+        "none" (flag statically False, or written by hand without moving averages: no updates
+        exist), "layer" (Keras: layer.updates), "op" (written by hand: ops in no collection, which
+        something must run), "unknown".
       collection: the collection's name; "update_ops" is tf.GraphKeys.UPDATE_OPS.
       scope: full variable scope of its variables ("resnet/block1/BatchNorm"); None if unknown.
       reuses: shares variables with the batch norm built earlier; None if it has its own.
@@ -187,6 +196,8 @@ class BatchNorm:
       zero_debias: its moving mean is debiased (slim's zero_debias_moving_mean).
       statistics_trainable: variables_collections lists its moving mean and variance among
         TRAINABLE_VARIABLES, or may do so; then savers of those variables keep them.
+      selected_by: two networks were built, one with True and one with False, and this flag selects
+        between their outputs (`tf.cond(flag, lambda: first, lambda: second)`): both run.
       frames: call chain from the entry point, outermost first.
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
@@ -212,11 +223,17 @@ class BatchNorm:
     zero_debias: bool = False
     statistics_trainable: bool = False
     path: Path = field(default_factory=dict, repr=False)
+    selected_by: Flag | None = None
 
     @property
     def has_update_ops(self) -> bool:
-        """It certainly put ops that something must run into a collection."""
-        return self.updates == "collection"
+        """It certainly has ops that something must run, in a collection or in a variable."""
+        return self.updates in ("collection", "op")
+
+    @property
+    def only_batch_statistics(self) -> bool:
+        """Written by hand without moving averages: there is nothing to update, save or restore."""
+        return self.api == "custom" and self.updates == "none" and not self.training.is_false
 
 
 @dataclass(eq=False)

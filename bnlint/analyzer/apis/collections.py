@@ -141,6 +141,7 @@ def keep_range(tf: TensorFlow, call: Call) -> Value:
     symbol = tf.op(value)
     if isinstance(value, Symbol):
         symbol = symbol.replace(linear=value.linear, made=value.made)
+    symbol = tf.recorder.hand_written.keep(symbol, value)
     return pass_through(value, symbol)
 
 

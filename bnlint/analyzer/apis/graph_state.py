@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from bnlint.analyzer.apis.hand_written import HandWritten
 from bnlint.analyzer.interpreter.containers import identity_of
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
@@ -30,7 +31,6 @@ from bnlint.program.events import (
     ControlBlock,
     Evaluation,
     Flag,
-    FlagKind,
     Program,
     Rebinding,
     SessionRun,
@@ -86,6 +86,7 @@ class Recorder:
     # A placeholder's key -> the names it goes by; (graph, tensor name) -> its key.
     flag_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tensors: dict[tuple[int, str], str] = field(default_factory=dict)
+    hand_written: HandWritten = field(default_factory=HandWritten)
 
     # --- helpers ---------------------------------------------------------------------------
 
@@ -209,13 +210,6 @@ class Recorder:
         reuse: bool | None = False,
     ) -> tuple[BatchNorm, Symbol]:
         """Builds a batch norm; returns it and its output."""
-        if self.conditions and not training.is_tensor:
-            # Built in a branch of tf.cond: the predicate decides when it runs.
-            predicate = self.conditions[-1]
-            kind = predicate.kind if predicate.is_tensor else FlagKind.TENSOR
-            training = Flag(kind, True, predicate.location, predicate.key, predicate.default)
-            if collection is not None:
-                collection_known = False
         if reuses is None and scope is not None:
             reuses = self._built_in(scope)
         updates = self._updates(api, training, collection, collection_known)
@@ -413,11 +407,12 @@ class Recorder:
 
     def finish(self) -> Program:
         """Answers the questions that need the whole program."""
+        self.hand_written.finish(self)
         for op in self.program.train_ops:
             self._finish_train_op(op)
         for run in self.program.runs:
             own = {norm for op in run.train_ops for norm in self.op_symbols[id(op)].runs}
-            run.updates = sorted(self.run_symbols[id(run)].runs - own, key=lambda norm: norm.time)
+            run.updates = self.hand_written.built(self, self.run_symbols[id(run)].runs - own)
         for read in self.program.collection_reads:
             self._finish_read(read)
         self._finish_keras()
@@ -442,7 +437,8 @@ class Recorder:
         for norm in self.program.batch_norms:
             # The same variables are updated whichever copy's update op runs.
             family = self._family(norm)
-            if family & together.runs or norm.updates == "none":
+            updated = any(self.hand_written.one(held) in family for held in together.runs)
+            if updated or norm.updates == "none":
                 answer = Answer.YES
             elif unknown:
                 answer = Answer.UNKNOWN

@@ -1,4 +1,4 @@
-"""Graphs, variable scopes, tensors that begin a graph, tf.cond and loops."""
+"""Graphs, variable scopes, tensors that begin a graph, loops."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def make_template(tf: TensorFlow, call: Call) -> Value:
     return Template(call) if len(call.arguments.positional) >= 2 else UNKNOWN
 
 
-# --- placeholders, constants and variables -------------------------------------------------
+# --- placeholders and constants --------------------------------------------------------------
 
 
 @api("tf.placeholder", "keras.backend.placeholder")
@@ -193,7 +193,7 @@ def placeholder_with_default(tf: TensorFlow, call: Call) -> Value:
     return symbol_of(default).replace(key=flag.key, flag=flag, made=flag.location)
 
 
-@api("tf.constant", "tf.convert_to_tensor")
+@api("tf.constant")
 def tensor_constant(tf: TensorFlow, call: Call) -> Value:
     known = constant(call.value, bool)
     if known is None:
@@ -202,11 +202,14 @@ def tensor_constant(tf: TensorFlow, call: Call) -> Value:
     return TENSOR.replace(flag=Flag(kind, True, tf.recorder.here(call.node)))
 
 
-@api("tf.Variable", "tf.get_variable", "tf.get_local_variable")
-def variable(tf: TensorFlow, call: Call) -> Value:
-    key = f"variable{tf.interpreter.tick()}"
-    flag = Flag(FlagKind.TENSOR, True, tf.recorder.here(call.node), key)
-    return TENSOR.replace(key=key, flag=flag, made=flag.location)
+@api("tf.convert_to_tensor")
+def convert_to_tensor(tf: TensorFlow, call: Call) -> Value:
+    """A tensor stays what it is; a bool is what its caller wrote."""
+    if isinstance(call.value, Symbol):
+        return call.value
+    if constant(call.value, bool) is None:
+        return tf.op(*call.values())
+    return TENSOR.replace(flag=flag_of(call.value))
 
 
 @api("tf.stop_gradient", "keras.backend.stop_gradient", "keras.ops.stop_gradient")
@@ -215,41 +218,7 @@ def stop_gradient(tf: TensorFlow, call: Call) -> Value:
     return tf.op(*call.values())
 
 
-@api("tf.assign", "tf.assign_add", "tf.assign_sub")
-def assign(tf: TensorFlow, call: Call) -> Value:
-    tf.program.assigns_variables = True
-    return tf.op(*call.values())
-
-
-@any_method("tf.Variable.assign", "tf.Variable.load")
-def assign_method(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
-    if isinstance(receiver, Symbol):
-        tf.program.assigns_variables = True
-    return None
-
-
 # --- functions that are called back --------------------------------------------------------
-
-
-@api("tf.cond", "tf.contrib.slim.smart_cond", "tf.python.framework.smart_cond.smart_cond")
-def cond(tf: TensorFlow, call: Call) -> Value:
-    """Both functions build their ops; the predicate decides which run."""
-    predicate = call.pred or UNKNOWN
-    known = constant(predicate, bool)
-    first, second = call.true_fn or call.fn1, call.false_fn or call.fn2
-    if known is not None:
-        chosen = first if known else second
-        return tf.call_value(chosen, Args(), call.node) if chosen is not None else UNKNOWN
-    tf.recorder.conditions.append(flag_of(predicate))
-    try:
-        results = [
-            tf.call_value(branch, Args(), call.node)
-            for branch in (first, second)
-            if branch is not None
-        ]
-    finally:
-        tf.recorder.conditions.pop()
-    return tf.op(predicate, *results)
 
 
 @api("tf.while_loop", "tf.map_fn", "tf.scan")

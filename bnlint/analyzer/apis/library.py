@@ -237,6 +237,7 @@ class TensorFlow:
         symbol = self.recorder.op(symbol_of(left, right))
         if op == "*":
             self.recorder.multiplied(symbol)
+        symbol = self.recorder.hand_written.computed(self.recorder, op, left, right, symbol)
         made = _logits(left) or _logits(right)
         if op in ("+", "-") and made is not None:  # a bias moves logits, they stay unbounded
             return symbol.replace(linear="logits", made=made)

@@ -25,13 +25,6 @@ def log(tf: TensorFlow, call: Call) -> Value:
     return result
 
 
-@api("tf.multiply", "tf.mul", "tf.math.multiply")
-def multiply(tf: TensorFlow, call: Call) -> Value:
-    result = tf.op(*call.values())
-    tf.recorder.multiplied(result)
-    return result
-
-
 def _activation(range_: str) -> Callable[[TensorFlow, Call], Value]:
     def handler(tf: TensorFlow, call: Call) -> Value:
         return tf.op(call.first).replace(linear=range_, made=tf.recorder.here(call.node))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnlint.analyzer.apis import (
     checkpoints,
     collections,
+    custom_batch_norm,
     estimator,
     graphs_and_scopes,
     keras,
@@ -13,6 +14,7 @@ from bnlint.analyzer.apis import (
     sessions,
     settings,
     slim,
+    switches,
     tf_layers,
     training,
     variables,
@@ -24,7 +26,7 @@ from bnlint.analyzer.project.prescan import Words
 # Imported for what they declare.
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
-    keras, python, settings, slim, tf_layers,
+    keras, python, settings, slim, tf_layers, custom_batch_norm, switches,
 )  # fmt: skip
 
 WORDS = Words(

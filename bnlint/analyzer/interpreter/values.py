@@ -77,6 +77,23 @@ class VariableSet(msgspec.Struct, frozen=True):
 NO_VARIABLES = VariableSet()
 
 
+class Statistics(msgspec.Struct, frozen=True, eq=False):
+    """Means and variances that a hand-written batch norm may normalize with.
+
+    Attributes:
+      batch: the batch norms whose current batch they are computed from.
+      moving: the variables, or shadows of an ExponentialMovingAverage, that hold moving averages.
+      switch: the flag that selects the batch's (True) or the moving ones (False), if one does.
+      role: "deviation" of a square root, "inverse" of its reciprocal, "centered" of a tensor that
+        the mean was subtracted from, else "".
+    """
+
+    batch: frozenset[BatchNorm] = frozenset()
+    moving: frozenset[str] = frozenset()
+    switch: Flag | None = None
+    role: str = ""
+
+
 class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     """A tensor, an op, or anything else that is not a known Python object.
 
@@ -96,6 +113,7 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
       variables: which variables it holds or is a gradient of.
       data_names: names for evaluation data that it was bound to: "x_test".
       logs: the logarithms it depends on.
+      statistics: what a batch norm written by hand may normalize with, if it is that.
     """
 
     batch_norms: frozenset[BatchNorm] = frozenset()
@@ -113,6 +131,7 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     data_names: frozenset[str] = frozenset()
     logs: frozenset[LogOfTensor] = frozenset()
     after: frozenset[BatchNorm] = frozenset()
+    statistics: Statistics | None = None
 
     def replace(self, **changes: Any) -> Symbol:
         """A copy with changes."""
@@ -338,7 +357,9 @@ def symbol_of(*values: Value | None) -> Symbol:
     found = leaves(values)
     if len(found) < 2:
         return (
-            found[0].replace(key="", flag=None, linear="", made=None, after=NOTHING)
+            found[0].replace(
+                key="", flag=None, linear="", made=None, after=NOTHING, statistics=None
+            )
             if found
             else TENSOR
         )
