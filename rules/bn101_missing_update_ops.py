@@ -33,6 +33,9 @@ def check(program: Program) -> Iterator[Finding]:
         if lost.batch_norms[0].updates == "layer":
             yield _of_keras(lost)
             continue
+        if lost.batch_norms[0].updates == "op":
+            yield _written_by_hand(lost)
+            continue
         fix = None
         if op.statement is not None and op.tf_name and op.api in ("minimize", "apply_gradients"):
             edit = Edit("wrap-in-update-ops", op.statement, value=op.tf_name)
@@ -52,6 +55,16 @@ def _of_keras(lost: Lost) -> Finding:
         lost.op.location,
         f"this train op trains {count(lost.batch_norms)} of Keras, whose updates are in "
         "`layer.updates`, not in UPDATE_OPS, and nothing runs them",
+        related=lost.related(),
+        confidence=min(lost.confidence, Confidence.MEDIUM),
+    )
+
+
+def _written_by_hand(lost: Lost) -> Finding:
+    return RULE.finding(
+        lost.op.location,
+        f"this train op trains {count(lost.batch_norms)} written by hand, and nothing runs the ops "
+        "that update the moving statistics",
         related=lost.related(),
         confidence=min(lost.confidence, Confidence.MEDIUM),
     )

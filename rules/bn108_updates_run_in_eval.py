@@ -32,6 +32,10 @@ def check(program: Program) -> Iterator[Finding]:
         updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
         if run is not None:
             updated = [norm for norm in updated if _changes(norm, run)]
+        unselected = [norm for norm in evaluation.batch_norms if run and _not_selected(norm, run)]
+        if run is not None and unselected:
+            yield _of_unselected(run, unselected)
+            continue
         if run is None or not updated or run.graph in saved | trained:
             continue
         place = Related(updated[0].location, "the batch norm whose statistics change")
@@ -48,6 +52,31 @@ def _changes(norm: BatchNorm, run: SessionRun) -> bool:
     if not norm.has_update_ops:
         return False
     return norm.training.is_true or run.feeds.get(norm.training.key) is True
+
+
+def _not_selected(norm: BatchNorm, run: SessionRun) -> bool:
+    """It updates in place, in a training network that this run computes and does not use.
+
+    Checked on TF 1.15.5: what the functions of tf.cond only return runs whatever is selected.
+    """
+    switch = norm.selected_by
+    if switch is None or norm.updates != "in-place" or norm not in run.updates:
+        return False
+    return norm.training.is_true and run.feeds.get(switch.key) is False
+
+
+def _of_unselected(run: SessionRun, norms: list[BatchNorm]) -> Finding:
+    switch = norms[0].selected_by
+    places = [Related(norms[0].location, "the batch norm whose statistics change")]
+    if switch is not None and switch.location is not None:
+        places.append(Related(switch.location, "the flag selects outputs, not what runs"))
+    return RULE.finding(
+        run.location,
+        f"this evaluation runs the moving-average updates of {count(norms)}: the training network "
+        "is built outside of the functions of tf.cond, so it runs whatever the flag is",
+        related=places,
+        confidence=Confidence.MEDIUM,
+    )
 
 
 RULE.examples(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bnlint.findings import Finding, Severity
-from bnlint.program.events import Program
+from bnlint.program.events import BatchNorm, Program
 from bnlint.program.queries import evaluated_in_training_mode
 from bnlint.rule import Rule, example
 
@@ -27,10 +27,19 @@ def check(program: Program) -> Iterator[Finding]:
     for wrong in evaluated_in_training_mode(program, explicit=True):
         yield RULE.finding(
             wrong.location,
-            "this network is evaluated in training mode: is_training is True",
+            _message(wrong.norm),
             related=wrong.related(),
             confidence=wrong.confidence,
         )
+
+
+def _message(norm: BatchNorm) -> str:
+    if norm.only_batch_statistics:
+        return (
+            "this network is evaluated with the statistics of the batch: its batch norm is written "
+            "by hand and keeps no moving ones"
+        )
+    return "this network is evaluated in training mode: is_training is True"
 
 
 RULE.examples(

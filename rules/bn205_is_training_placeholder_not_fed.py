@@ -26,9 +26,7 @@ batch by itself. A SavedModel whose signature does not name the placeholder cann
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
     for key, flag in _placeholders(program).items():
-        runs = [
-            run for run in program.runs if any(norm.training.key == key for norm in run.networks)
-        ]
+        runs = [run for run in program.runs if any(norm.switch.key == key for norm in run.networks)]
         yield from _unfed(runs, flag)
         yield from _evaluated_with_true(program, runs, flag)
         yield from _trained_with_false(program, runs, flag)
@@ -36,7 +34,7 @@ def check(program: Program) -> Iterator[Finding]:
 
 def _placeholders(program: Program) -> dict[str, Flag]:
     kinds = (FlagKind.PLACEHOLDER, FlagKind.PLACEHOLDER_WITH_DEFAULT)
-    flags = (norm.training for norm in program.batch_norms)
+    flags = (norm.switch for norm in program.batch_norms)
     return {flag.key: flag for flag in flags if flag.kind in kinds and flag.key}
 
 

@@ -38,6 +38,8 @@ def check(program: Program) -> Iterator[Finding]:
 
 def _ignored(norm: BatchNorm, parameter: Parameter) -> Finding:
     frame = next(item for item in reversed(norm.frames) if item.training_parameter is parameter)
+    if norm.api == "custom":
+        return _written_by_hand(norm, frame, parameter)
     keyword = "training" if norm.api == "tf.layers" else "is_training"
     fix = None
     if frame is norm.frames[-1]:
@@ -64,6 +66,17 @@ def _misplaced(norm: BatchNorm, frame: Frame, parameter: Parameter) -> Finding:
             Related(frame.location, f"`{own.name}` is another parameter"),
             Related(norm.location, "a batch norm that never reads the placeholder"),
         ],
+    )
+
+
+def _written_by_hand(norm: BatchNorm, frame: Frame, parameter: Parameter) -> Finding:
+    # In a function that uses it for something else, such as dropout, it may be meant so.
+    return RULE.finding(
+        norm.location,
+        "this batch norm always normalizes with the statistics of the batch; the function's "
+        f"`{parameter.name}` does not switch it",
+        related=[Related(frame.location, f"`{parameter.name}` is taken here")],
+        confidence=Confidence.LOW if parameter.used else Confidence.MEDIUM,
     )
 
 

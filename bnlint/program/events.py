@@ -226,6 +226,11 @@ class BatchNorm:
     selected_by: Flag | None = None
 
     @property
+    def switch(self) -> Flag:
+        """The flag that says whether its network's output is that of training mode."""
+        return self.selected_by or self.training
+
+    @property
     def has_update_ops(self) -> bool:
         """It certainly has ops that something must run, in a collection or in a variable."""
         return self.updates in ("collection", "op")

@@ -125,7 +125,7 @@ def _cause(program: Program, op: TrainOp, norms: list[BatchNorm]) -> Lost:
     lost = tuple(norms)
     if op.attaches_updates and op.update_ops_argument in ("empty", "given"):
         return Lost(op, lost, "BN106")
-    if first.updates == "layer":
+    if first.updates in ("layer", "op"):  # in no collection
         return Lost(op, lost, "BN101")
     if first.collection != UPDATE_OPS:
         return Lost(op, lost, "BN107")
@@ -213,18 +213,25 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
     found: dict[Location, WrongMode] = {}
     for evaluation in program.evaluations:
         for norm in evaluation.batch_norms:
-            if norm.training.explicit is not explicit or has_own_rule(program, norm):
+            if is_explicit(norm) is not explicit or has_own_rule(program, norm):
                 continue
-            if not program.in_training_mode(norm, evaluation.run):
+            if norm.selected_by is not None or not program.in_training_mode(norm, evaluation.run):
                 continue
             confidence = evaluation.confidence
             if norm.conditional:
                 confidence = min(confidence, Confidence.MEDIUM)
+            if norm.only_batch_statistics:  # it may be meant so: nothing else is kept
+                confidence = Confidence.LOW
             place = _flag_place(norm)
             if place not in found or found[place].confidence < confidence:
                 first = found[place].norm if place in found else norm
                 found[place] = WrongMode(first, evaluation, confidence)
     yield from found.values()
+
+
+def is_explicit(norm: BatchNorm) -> bool:
+    """Somebody chose its mode: by a flag, or by writing what it normalizes with."""
+    return norm.training.explicit or norm.api == "custom"
 
 
 def _flag_place(norm: BatchNorm) -> Location:
@@ -253,6 +260,8 @@ def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
     if norm.api == "keras" or not norm.frames or not _on_a_constant(norm):
         return None
     parameter = norm.frames[-1].training_parameter
+    if norm.api == "custom" and parameter is not None and parameter.value.is_true:
+        return None  # told to train, and it does
     if parameter is not None:
         ignored = parameter.passed and not (norm.training.explicit and parameter.used)
         return parameter if ignored else None

@@ -519,6 +519,9 @@ class Recorder:
 
     def _finish_savers(self) -> None:
         for saver in self.program.savers:
+            kept = [norm for norm in saver.batch_norms if not norm.only_batch_statistics]
+            trains = saver.selection.kind == "trainable"
+            saver.batch_norms = [n for n in kept if not (trains and n.statistics_trainable)]
             saver.other_full_saver = any(
                 other is not saver
                 and other.graph == saver.graph

@@ -7,6 +7,7 @@ tensor is normalized with them, the batch norm is built. Moments that normalize 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -149,7 +150,7 @@ class HandWritten:
             return result.replace(statistics=None)
         norm.location, norm.time = location, recorder.interpreter.tick()
         norm.frames = tuple(recorder.interpreter.frames)
-        norm.conditional = recorder.conditional
+        norm.conditional, norm.path = recorder.conditional, recorder.interpreter.path
         norm.training = flag or _flag(norm, known)
         recorder.remember_path(norm)
         recorder.program.batch_norms.append(norm)
@@ -218,6 +219,8 @@ class HandWritten:
         if not names or norm.training.is_false:
             norm.updates = "none"
             return
+        # Moving averages are kept, and a branch that was followed leaves them out here.
+        norm.training = dataclasses.replace(norm.training, explicit=True)
         holding = [
             entry.name
             for entry in recorder.collections
