@@ -31,6 +31,7 @@ from bnlint.program.events import (
     ControlBlock,
     Evaluation,
     Flag,
+    FlagKind,
     Program,
     Rebinding,
     SessionRun,
