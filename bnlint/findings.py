@@ -166,6 +166,21 @@ def internal_error(path: str, error: BaseException, where: str = "") -> FileErro
     return FileError(path, f"{INTERNAL}{where and f' in {where}'}: {described(error)}")
 
 
+@dataclass(frozen=True)
+class LeftProgram:
+    """A program that was not followed to its end, so that findings may be missing.
+
+    Attributes:
+      path: the file of its entry point.
+      entry: the entry point: "script", "import", or the dotted name of a function.
+      reason: why, as a clause: "it takes more than 60,000 steps".
+    """
+
+    path: str
+    entry: str
+    reason: str
+
+
 @dataclass
 class Report:
     """Everything one run has to say.

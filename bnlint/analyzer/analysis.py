@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bnlint.findings import INTERNAL, FileError, Finding, internal_error, sorted_findings
+from bnlint.findings import (
+    INTERNAL,
+    FileError,
+    Finding,
+    LeftProgram,
+    internal_error,
+    sorted_findings,
+)
 
 if TYPE_CHECKING:
     from bnlint.analyzer.cache import Cache
@@ -22,10 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class AnalysisResult:
-    """All findings of all rules, unfiltered and sorted, and the files that could not be read."""
+    """All findings of all rules, unfiltered and sorted, and what could not be read or followed.
+
+    Attributes:
+      findings: sorted; not filtered by settings or comments.
+      errors: of the files that could not be read.
+      left: programs that were not followed to their end.
+      context: texts of the files that were read only because the given ones import them.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     errors: list[FileError] = field(default_factory=list)
+    left: list[LeftProgram] = field(default_factory=list)
     context: dict[str, str] = field(default_factory=dict)
 
 
@@ -73,6 +88,7 @@ def analyze(
             progress(group[0].path)
         result.findings += [item for item in checked.findings if not _in(item, context)]
         result.errors += [error for error in checked.errors if error.path not in context]
+        result.left += [program for program in checked.left if program.path not in context]
     result.findings = sorted_findings(result.findings)
     result.errors = list(dict.fromkeys(result.errors))
     return result
@@ -230,7 +246,7 @@ class _Run:
                 crash = FileError(group[0].path, "the analyzer's process died on this project")
                 yield Checked([], [*errors, crash])
                 continue
-            checked = Checked(result.findings, [*errors, *result.errors])
+            checked = Checked(result.findings, [*errors, *result.errors], result.left)
             self._keep(group, checked)
             yield checked
 

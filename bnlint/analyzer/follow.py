@@ -30,29 +30,38 @@ from bnlint.analyzer.interpreter.values import (
 from bnlint.analyzer.project import entry_points
 from bnlint.analyzer.project.modules import Module, Project
 from bnlint.analyzer.syntax import nodes
-from bnlint.findings import FileError, internal_error
+from bnlint.findings import FileError, LeftProgram, internal_error
 from bnlint.program.events import EntryPoint, Program
 
 HANDLERS = LANGUAGE  # imported for what it registers
 MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
+NESTED = "it is nested too deeply"
 MODES = {"train": "train", "eval": "eval", "infer": "predict"}
 
 
-def programs(project: Project, errors: list[FileError]) -> Iterator[Program]:
+@dataclass
+class Trouble:
+    """What was not followed: `errors` of the interpreter, and programs that were `left`."""
+
+    errors: list[FileError] = field(default_factory=list)
+    left: list[LeftProgram] = field(default_factory=list)
+
+
+def programs(project: Project, trouble: Trouble) -> Iterator[Program]:
     """Every program of the project, one per entry point (and mode of a model_fn).
 
-    An entry point that the interpreter fails on is left out and named in `errors`.
+    What the interpreter fails on, or leaves before the end, is added to `trouble`.
     """
     call_graph = entry_points.CallGraph(project, WORDS)
-    world = World(project)
-    _load_all(world, call_graph.modules, errors)
+    world = World(project, call_graph.idle())
+    _load_all(world, call_graph.modules, trouble)
     called = Called()
     for root in call_graph.roots():
         # What a script called (tf.app.run) had arguments that are known there.
         if id(root.function) not in called.by_scripts or entry_points.is_model_fn(root.function):
-            yield from _guarded(world, root, called, errors)
+            yield from _guarded(world, root, called, trouble)
     for root in call_graph.uncalled(called.at_all):
-        yield from _guarded(world, root, called, errors)
+        yield from _guarded(world, root, called, trouble)
 
 
 @dataclass
@@ -64,29 +73,35 @@ class Called:
 
 
 def _guarded(
-    world: World, root: entry_points.Root, called: Called, errors: list[FileError]
+    world: World, root: entry_points.Root, called: Called, trouble: Trouble
 ) -> Iterator[Program]:
+    """The programs of one entry point; a bug that one of them meets must not end the run."""
+    path = root.module.facts.path
+    name = root.function.qualname if root.function is not None else "the script"
     try:
-        yield from _follow(world, root, called)
-    except Exception as error:  # a bug met by one program must not end the run
-        path = root.module.facts.path
-        name = root.function.qualname if root.function is not None else "the script"
-        errors.append(internal_error(path, error, f"following {name}"))
+        for program in _follow(world, root, called):
+            if program.left:
+                trouble.left.append(LeftProgram(path, program.entry.name or "script", program.left))
+            yield program
+    except Exception as error:
+        trouble.errors.append(internal_error(path, error, f"following {name}"))
 
 
-def _load_all(world: World, modules: list[Module], errors: list[FileError]) -> None:
+def _load_all(world: World, modules: list[Module], trouble: Trouble) -> None:
     """Fills every module's globals once; what import-time code builds is not a program."""
-    entry = EntryPoint(
-        "", "import", "", nodes.ModuleFacts("", "", False, [], [0]).location(nodes.Node(0, 0))
-    )
-    interpreter = _interpreter(world, Program(entry))
+    start = nodes.ModuleFacts("", "", False, [], [0]).location(nodes.Node(0, 0))
+    interpreter = _interpreter(world, Program(EntryPoint("", "import", "", start)))
     for module in modules:
+        path = module.facts.path
         try:
             load(interpreter, module)
         except RecursionError:
-            continue
+            trouble.left.append(LeftProgram(path, "import", NESTED))
         except Exception as error:  # what one module does must not end the run
-            errors.append(internal_error(module.facts.path, error))
+            trouble.errors.append(internal_error(path, error))
+    trouble.left += [
+        LeftProgram(module.facts.path, "import", reason) for module, reason in world.too_long
+    ]
 
 
 def _interpreter(world: World, program: Program) -> Interpreter:
@@ -113,13 +128,18 @@ def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Ite
     journal = interpreter.journals.open()
     model_fns: list[tuple[Value, Value]] = []
     try:
+        if world.steps_left <= 0:
+            raise BudgetExceeded("the programs of its project take too many steps together")
         result = action(interpreter)
         # A model_fn returns to the Estimator, which runs the train op and adds nothing to it.
         if isinstance(result, Value) and entry.kind not in ("script", "model_fn"):
             library.escaped(result)
-    except (BudgetExceeded, RecursionError):
-        program.complete = False
+    except BudgetExceeded as left:
+        program.left = str(left)
+    except RecursionError:
+        program.left = NESTED
     finally:
+        world.steps_left -= interpreter.budget.steps
         model_fns = library.model_fns
         yield library.recorder.finish()
         if entry.mode == "":

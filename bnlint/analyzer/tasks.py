@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bnlint.analyzer.project.module_index import Place
-from bnlint.findings import INTERNAL, FileError, Finding, described, internal_error
+from bnlint.findings import (
+    INTERNAL,
+    FileError,
+    Finding,
+    LeftProgram,
+    described,
+    internal_error,
+)
 
 if TYPE_CHECKING:
+    from bnlint.analyzer.follow import Trouble
     from bnlint.analyzer.project.modules import Project
     from bnlint.rule import Rule
 
@@ -52,10 +60,11 @@ class Member(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Checked(msgspec.Struct, array_like=True, frozen=True):
-    """What the rules say about a component."""
+    """What the rules say about a component, and the programs that were not followed to the end."""
 
     findings: list[Finding]
     errors: list[FileError]
+    left: list[LeftProgram] = []
 
 
 def parse(text: str) -> Parsed:
@@ -133,6 +142,7 @@ def _collector_slowed() -> Iterator[None]:
 
 def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked:
     """The findings of every rule (or of `rules`) in one component."""
+    from bnlint.analyzer.follow import Trouble
     from bnlint.analyzer.project.modules import Project
     from bnlint.analyzer.syntax import nodes
     from bnlint.registry import all_rules
@@ -151,14 +161,16 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
                 errors.append(internal_error(item.path, error))
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
+    trouble = Trouble()
     with _collector_slowed():
         try:
-            _run_rules(Project(facts, places), chosen, findings, errors)
+            _run_rules(Project(facts, places), chosen, findings, trouble)
         except Exception as error:  # outside of any one program
             errors.append(internal_error(members[0].path, error))
     converted = {item.path for item in members if item.parsed.facts and item.parsed.error}
     kept = [_marked(item, converted) for item in _merged(findings)]
-    return Checked(kept, list(dict.fromkeys(errors)))
+    errors += trouble.errors
+    return Checked(kept, list(dict.fromkeys(errors)), list(dict.fromkeys(trouble.left)))
 
 
 def _marked(finding: Finding, converted: set[str]) -> Finding:
@@ -173,18 +185,18 @@ def _marked(finding: Finding, converted: set[str]) -> Finding:
 
 
 def _run_rules(
-    project: Project, rules: list[Rule], findings: list[Finding], errors: list[FileError]
+    project: Project, rules: list[Rule], findings: list[Finding], trouble: Trouble
 ) -> None:
-    """Adds the findings in every program of a project, and to `errors` what goes wrong."""
+    """Adds the findings in every program of a project, and to `trouble` what goes wrong."""
     from bnlint.analyzer.follow import programs
 
-    for program in programs(project, errors):
+    for program in programs(project, trouble):
         for rule in rules:
             try:
                 findings.extend(rule.run(program))
             except Exception as error:  # one rule's bug must not hide the others' findings
                 where = program.entry.location.path
-                errors.append(internal_error(where, error, rule.code))
+                trouble.errors.append(internal_error(where, error, rule.code))
 
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:

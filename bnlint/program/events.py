@@ -644,7 +644,7 @@ class Program:
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
       freezes_layers: some layer or model gets `trainable = False`.
-      complete: False when the interpreter gave up before the end.
+      left: why it was not followed to its end, or "".
     """
 
     entry: EntryPoint
@@ -671,7 +671,7 @@ class Program:
     assigns_variables: bool = False
     reads_layer_updates: bool = False
     freezes_layers: bool = False
-    complete: bool = True
+    left: str = ""
 
     def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:
         """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch

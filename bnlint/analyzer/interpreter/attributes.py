@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bnlint.analyzer.interpreter.budget import MAX_TEXT
 from bnlint.analyzer.interpreter.imports import module_attribute
 from bnlint.analyzer.interpreter.interpreter import ATTRIBUTES, EXPRESSIONS, Interpreter, follows
 from bnlint.analyzer.interpreter.library import Args
@@ -34,6 +35,8 @@ def attribute(interpreter: Interpreter, node: nodes.Attribute, env: Env) -> Valu
 def external_attribute(
     interpreter: Interpreter, owner: External, name: str, node: nodes.Node
 ) -> Value:
+    if len(owner.name) > MAX_TEXT:  # `x = x.next`, again and again
+        return UNKNOWN
     full = canonical(f"{owner.name}.{name}")
     return interpreter.library.external(full) or External(full)
 

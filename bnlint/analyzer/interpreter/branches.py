@@ -19,6 +19,7 @@ def branch(
 ) -> str:
     """Follows both sides and merges what they changed."""
     path, journals = interpreter.path, interpreter.journals
+    interpreter.budget.spend(len(path) // 64)
     first = journals.open()
     first_flow, first_path = _side(interpreter, {**path, **assume}, then)
     changes = first.undo()

@@ -45,7 +45,7 @@ class GeneratorContext(Value, msgspec.Struct, eq=False):
 
 @follows(EXPRESSIONS, nodes.Call)
 def call_expression(interpreter: Interpreter, node: nodes.Call, env: Env) -> Value:
-    interpreter.step()
+    interpreter.budget.spend()
     func = interpreter.expr(node.func, env)
     if isinstance(func, External) and func.name == "builtins.super":
         return _super(env)
@@ -84,9 +84,10 @@ def arguments(interpreter: Interpreter, node: nodes.Call, env: Env) -> Args:
 
 def _spread(args: Args, value: Value) -> None:
     if isinstance(value, ListValue):
-        args.positional.extend(value.items)
-        if value.rest is not None:
-            args.rest = symbol_of(args.rest, value.rest)
+        together = ListValue((*args.positional, *value.items), value.rest)
+        args.positional[:] = together.items
+        if together.rest is not None:
+            args.rest = symbol_of(args.rest, together.rest)
     elif not (isinstance(value, Const) and value.value is None):
         args.rest = symbol_of(args.rest, value, UNKNOWN if not isinstance(value, Symbol) else None)
 
@@ -174,9 +175,10 @@ def call_function(
     definition = function.definition
     active = interpreter.active
     too_deep = active.count(definition) > 1 or len(active) >= MAX_DEPTH
-    if too_deep or interpreter.steps > interpreter.call_limit:
+    is_skipped = interpreter.budget.is_thrifty and id(definition) in interpreter.world.idle
+    if too_deep or is_skipped:
         return symbol_of(*args.values()).replace(incomplete=True)
-    interpreter.step()
+    interpreter.budget.spend()
     interpreter.called.add(id(definition))
     env = Env(function.module, function.env, definition.qualname)
     env.slots["__function__"] = function

@@ -9,6 +9,7 @@ from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, ITEMS, Interpre
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.operators import arithmetic
 from bnlint.analyzer.interpreter.values import (
+    MAX_KEYS,
     NONE,
     UNKNOWN,
     Choice,
@@ -23,6 +24,7 @@ from bnlint.analyzer.interpreter.values import (
     Symbol,
     Value,
     join,
+    short_key,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -69,18 +71,19 @@ def keys_of(target: DictValue) -> ListValue:
 
 @follows(EXPRESSIONS, nodes.Display)
 def display(interpreter: Interpreter, node: nodes.Display, env: Env) -> Value:
+    result = ListValue()
     items: list[Value] = []
-    rest: Symbol | None = None
     for item in node.items:
         value = interpreter.expr(item, env)
         if not isinstance(item, nodes.Starred):
             items.append(value)
         elif isinstance(value, ListValue):
-            items.extend(value.items)
-            rest = symbol_of(rest, value.rest) if value.rest is not None else rest
+            result = ListValue((*result.items, *items, *value.items), joined(result, value))
+            items = []
         else:
-            rest = symbol_of(rest, value if isinstance(value, Symbol) else UNKNOWN)
-    return ListValue(tuple(items), rest)
+            others = value if isinstance(value, Symbol) else UNKNOWN
+            result = ListValue(result.items, symbol_of(result.rest, others))
+    return ListValue((*result.items, *items), result.rest)
 
 
 @follows(EXPRESSIONS, nodes.DictDisplay)
@@ -95,13 +98,21 @@ def dict_display(interpreter: Interpreter, node: nodes.DictDisplay, env: Env) ->
     return result
 
 
+def joined(left: ListValue, right: ListValue) -> Symbol | None:
+    """The unknown items of both lists."""
+    if left.rest is None or right.rest is None:
+        return left.rest or right.rest
+    return symbol_of(left.rest, right.rest)
+
+
 # --- items ---------------------------------------------------------------------------------
 
 
 def keyed(target: DictValue, index: Value, value: Value) -> dict[Any, Value]:
     """The slot that `target[index] = value` changes, and its new value."""
     key = dict_key(index)
-    if key is None:  # a fed tensor's key keeps what it is computed from
+    is_full = len(target.slots) > MAX_KEYS and target.get(key) is None
+    if key is None or is_full:  # a fed tensor's key keeps what it is computed from
         return {"rest": symbol_of(target.rest, value, index).replace(incomplete=True)}
     return {("=", key): value}
 
@@ -120,14 +131,14 @@ def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value
 
 @follows(ITEMS, DictValue)
 def dict_item(interpreter: Interpreter, owner: DictValue, index: Value) -> Value:
-    items = owner.items
     key = dict_key(index)
-    if key is not None and key in items:
-        return items[key]
-    for hint in index.hints if isinstance(index, Setting) else ():
-        found = items.get(dict_key(Const(hint)))
+    hints = index.hints if isinstance(index, Setting) else ()
+    for known in (key, *(dict_key(Const(hint)) for hint in hints)):
+        found = owner.get(known)
         if found is not None:
             return found
+    items = owner.items
+    interpreter.budget.spend(len(items) // 64)
     if items and (key is None or is_identity(key)):  # one of them, by an unknown name
         rest = [owner.rest] if owner.rest is not None else []
         return join([*items.values(), *rest])
@@ -136,7 +147,7 @@ def dict_item(interpreter: Interpreter, owner: DictValue, index: Value) -> Value
 
 @follows(ITEMS, Setting)
 def setting_item(interpreter: Interpreter, owner: Setting, index: Value) -> Value:
-    return Setting(f"{owner.key}[{dict_key(index)!r}]")
+    return Setting(short_key(f"{owner.key}[{dict_key(index)!r}]"))
 
 
 @follows(ITEMS, Symbol)
@@ -163,11 +174,21 @@ def choice_item(interpreter: Interpreter, owner: Choice, index: Value) -> Value:
 def extend(interpreter: Interpreter, target: ListValue, value: Value) -> None:
     """`target.extend(value)`."""
     if isinstance(value, ListValue):
-        interpreter.assign_slot(target.slots, "items", target.items + value.items)
-        if value.rest is None:
-            return
-        value = value.rest
-    interpreter.assign_slot(target.slots, "rest", symbol_of(target.rest, value))
+        _replace(interpreter, target, target.items + value.items, joined(target, value))
+    else:
+        _replace(interpreter, target, target.items, symbol_of(target.rest, value))
+
+
+def _replace(
+    interpreter: Interpreter, target: ListValue, items: tuple[Value, ...], rest: Symbol | None
+) -> None:
+    """Other items take the place of those in `target`."""
+    changed = ListValue(items, rest)
+    interpreter.budget.spend(len(items) // 64)
+    if len(changed.items) != len(target.items):
+        interpreter.assign_slot(target.slots, "items", changed.items)
+    if changed.rest is not target.rest:
+        interpreter.assign_slot(target.slots, "rest", changed.rest)
 
 
 def list_method(interpreter: Interpreter, target: ListValue, name: str, args: Args) -> Value:
@@ -179,7 +200,7 @@ def list_method(interpreter: Interpreter, target: ListValue, name: str, args: Ar
 
 def _append(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
     added = tuple(args.positional[-1:])
-    interpreter.assign_slot(target.slots, "items", target.items + added)
+    _replace(interpreter, target, target.items + added, target.rest)
     return NONE
 
 
@@ -225,8 +246,10 @@ _LIST_METHODS: dict[str, _ListMethod] = {
 def update(interpreter: Interpreter, target: DictValue, value: Value) -> None:
     """`target.update(value)`."""
     if isinstance(value, DictValue):
+        interpreter.budget.spend(len(value.slots) // 64)
         for key, item in value.items.items():
-            interpreter.assign_slot(target.slots, ("=", key), item)
+            for slot, changed in keyed(target, Const(key), item).items():
+                interpreter.assign_slot(target.slots, slot, changed)
         if value.rest is not None:
             rest = symbol_of(target.rest, value.rest)
             interpreter.assign_slot(target.slots, "rest", rest)
@@ -238,6 +261,7 @@ def update(interpreter: Interpreter, target: DictValue, value: Value) -> None:
 def dict_method(interpreter: Interpreter, target: DictValue, name: str, args: Args) -> Value:
     """A method of a dict."""
     follow = _DICT_METHODS.get(name)
+    interpreter.budget.spend(len(target.slots) // 64)
     if follow is None:
         return symbol_of(target, *args.values()).replace(incomplete=True)
     return follow(interpreter, target, args)
@@ -247,7 +271,8 @@ def _get(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
     default = args.get(1, "default") or NONE
     index = args.positional[0] if args.positional else UNKNOWN
     key = dict_key(index)
-    if target.items and (key is None or key in target.items or is_identity(key)):
+    may_be_in_it = key is None or is_identity(key) or target.get(key) is not None
+    if may_be_in_it and len(target.slots) > 1:
         return dict_item(interpreter, target, index)
     return join([target.rest, default]) if target.rest is not None else default
 

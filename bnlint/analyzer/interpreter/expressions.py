@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.interpreter.budget import MAX_UNROLL
+from bnlint.analyzer.interpreter.budget import MAX_TEXT, MAX_UNROLL
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, follows
 from bnlint.analyzer.interpreter.values import (
     NONE,
@@ -30,6 +30,8 @@ _BUILTINS = frozenset(
 
 @follows(EXPRESSIONS, nodes.Const)
 def const(interpreter: Interpreter, node: nodes.Const, env: Env) -> Value:
+    if isinstance(node.value, str) and len(node.value) > MAX_TEXT:
+        return Symbol(incomplete=True)  # a document; nothing is computed with it
     location = interpreter.location(node) if isinstance(node.value, bool) else None
     return Const(node.value, location)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.interpreter.budget import MAX_IMPORT_STEPS, BudgetExceeded
+from bnlint.analyzer.interpreter.budget import BudgetExceeded, ImportBudget
 from bnlint.analyzer.interpreter.interpreter import STATEMENTS, Interpreter, follows
 from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import UNKNOWN, Const, Env, External, ModuleValue, Value
@@ -19,14 +19,14 @@ def load(interpreter: Interpreter, module: Module) -> None:
         return
     env.is_loaded = True
     env.slots["__name__"] = Const(module.name)
-    budget = interpreter.steps, interpreter.call_limit
-    interpreter.steps, interpreter.call_limit = 0, MAX_IMPORT_STEPS  # its own, whoever imports it
+    outer, interpreter.budget = interpreter.budget, ImportBudget(interpreter.library)
     try:
         run_body(interpreter, module, env)
-    except BudgetExceeded:
-        pass  # what it defined until then stays
+    except BudgetExceeded as left:  # what it defined until then stays
+        interpreter.world.too_long.append((module, str(left)))
     finally:
-        interpreter.steps, interpreter.call_limit = budget
+        interpreter.world.steps_left -= interpreter.budget.steps
+        interpreter.budget = outer
 
 
 def run_body(interpreter: Interpreter, module: Module, env: Env) -> None:

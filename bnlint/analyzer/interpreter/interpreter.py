@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from bnlint.analyzer.interpreter.budget import (
-    MAX_STEPS,
-    MAX_STEPS_WITHOUT_EVENTS,
-    MAX_STEPS_WITHOUT_TENSORFLOW,
-    BudgetExceeded,
-)
+from bnlint.analyzer.interpreter.budget import GROUP_STEPS, GROUP_STEPS_PER_FILE, Budget
 from bnlint.analyzer.interpreter.journal import Journals
 from bnlint.analyzer.interpreter.library import Args, Library
-from bnlint.analyzer.interpreter.values import Env, Globals, Method, Object, Value, symbol_of
+from bnlint.analyzer.interpreter.values import (
+    Env,
+    Globals,
+    Method,
+    Object,
+    Symbol,
+    Value,
+    symbol_of,
+)
 from bnlint.analyzer.project.modules import Module, Project
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
@@ -28,10 +31,19 @@ from bnlint.program.events import Frame
 
 
 class World:
-    """A project and the globals of its modules, which all programs share once imported."""
+    """A project and what its programs share.
 
-    def __init__(self, project: Project) -> None:
+    Attributes:
+      idle: ids of functions that lead to nothing of interest; see Budget.is_thrifty.
+      steps_left: for all programs together.
+      too_long: modules whose top level was not followed to the end, and why.
+    """
+
+    def __init__(self, project: Project, idle: frozenset[int] = frozenset()) -> None:
         self.project = project
+        self.idle = idle
+        self.steps_left = GROUP_STEPS + GROUP_STEPS_PER_FILE * len(project.modules)
+        self.too_long: list[tuple[Module, str]] = []
         self._globals: dict[Module, Globals] = {}
 
     def globals(self, module: Module) -> Globals:
@@ -59,8 +71,6 @@ class Interpreter:
     def __init__(self, world: World, make_library: Callable[[Interpreter], Library]) -> None:
         self.world = world
         self.project = world.project
-        self.steps = 0
-        self.call_limit = MAX_STEPS
         self.time = 0
         self.journals = Journals()
         self.path: dict[str, bool] = {}
@@ -74,21 +84,12 @@ class Interpreter:
         self.script_env: Env | None = None
         self.called: set[int] = set()
         self.library = make_library(self)
+        self.budget = Budget(self.library)
 
     def tick(self) -> int:
         """The next moment of program time."""
         self.time += 1
         return self.time
-
-    def step(self) -> None:
-        """Counts a statement or call; BudgetExceeded when the program had enough of them."""
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise BudgetExceeded
-        if self.steps == MAX_STEPS_WITHOUT_TENSORFLOW and not self.library.was_called():
-            raise BudgetExceeded
-        if self.steps == MAX_STEPS_WITHOUT_EVENTS and not self.library.has_events():
-            raise BudgetExceeded
 
     def location(self, node: nodes.Node) -> Location:
         """Where `node` of the current module stands."""
@@ -131,7 +132,7 @@ class Interpreter:
     def block(self, body: list[nodes.Stmt], env: Env) -> str:
         """Follows statements; "" or how control left: "return", "break", "continue", "raise"."""
         for statement in body:
-            self.step()
+            self.budget.spend()
             self.statement = statement
             flow = STATEMENTS[type(statement)](self, statement, env)
             if flow:
@@ -147,8 +148,12 @@ class Interpreter:
         call = node if isinstance(node, nodes.Call) else _call_at(node)
         follow = CALLS.get(type(func))
         if follow is None:
-            return self.library.call_object(func, args, call)
-        return follow(self, func, args, call)
+            result = self.library.call_object(func, args, call)
+        else:
+            result = follow(self, func, args, call)
+        if isinstance(result, Symbol):  # making it took as long as it depends on many
+            self.budget.spend((len(result.batch_norms) + len(result.runs)) // 64)
+        return result
 
     def get_attribute(self, owner: Value, name: str, node: nodes.Node) -> Value:
         """`owner.name`."""

@@ -105,6 +105,7 @@ def _comprehend(
         return
     target, iterable, conditions = node.loops[depth]
     for item in loop_items(interpreter, interpreter.expr(iterable, env)):
+        interpreter.budget.spend()
         bind(interpreter, target, item, env, node)
         decided = [condition(interpreter, test, env)[0] for test in conditions]
         if False in decided:
@@ -128,7 +129,8 @@ def _element(
     elif isinstance(element, Symbol):
         out.slots["rest"] = symbol_of(out.rest, element)
     else:
-        out.slots["items"] = (*out.items, element)
+        longer = ListValue((*out.items, element), out.rest)
+        out.slots.update(longer.slots)
 
 
 def _filtered(conditions: list[nodes.Expr]) -> VariableSet:

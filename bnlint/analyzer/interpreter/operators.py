@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from bnlint.analyzer.interpreter.budget import MAX_BITS, MAX_TEXT
 from bnlint.analyzer.interpreter.conditions import condition_key
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, follows
 from bnlint.analyzer.interpreter.values import (
@@ -21,13 +22,11 @@ from bnlint.analyzer.interpreter.values import (
     Setting,
     Symbol,
     Value,
+    short_key,
     symbol_of,
     truth,
 )
 from bnlint.analyzer.syntax import nodes
-
-MAX_TEXT = 1000  # letters of a string that is computed with
-MAX_BITS = 256  # of a whole number
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv,
@@ -58,6 +57,7 @@ def arithmetic(interpreter: Interpreter, op: str, left: Value, right: Value) -> 
     if isinstance(left, Const | Setting) and isinstance(right, Const | Setting):
         return lift(functools.partial(_fold, op), left, right)
     if op == "+" and isinstance(left, ListValue) and isinstance(right, ListValue):
+        interpreter.budget.spend((len(left.items) + len(right.items)) // 64)
         rest = symbol_of(left.rest, right.rest) if left.rest or right.rest else None
         return ListValue(left.items + right.items, rest)
     if op == "+" and isinstance(left, ListValue):
@@ -121,7 +121,7 @@ def _compare_none(left: Value, positive: bool) -> Value:
 
 def _contains(left: Const, right: Value, negate: bool) -> Value:
     if isinstance(right, DictValue) and right.rest is None:
-        return Const((left.value in right.items) is not negate)
+        return Const((right.get(left.value) is not None) is not negate)
     if isinstance(right, ListValue) and right.rest is None:
         constants = [item.value for item in right.items if isinstance(item, Const)]
         if len(constants) == len(right.items):
@@ -182,7 +182,7 @@ def lift(function: Callable[..., Value], *values: Value) -> Value:
             result = function(*(_hint(value, index) for value in values))
             hints += [result.value] if isinstance(result, Const) else []
     words = (value.key if isinstance(value, Setting) else _text(value) for value in values)
-    return Setting("(" + " ".join(words) + ")", tuple(hints))
+    return Setting(short_key("(" + " ".join(words) + ")"), tuple(hints))
 
 
 def _hint(value: Value, index: int) -> Any:

@@ -7,8 +7,10 @@ Mutable Python objects (environments, instances, lists, dicts) keep their state 
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -135,7 +137,20 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
 
     def replace(self, **changes: Any) -> Symbol:
         """A copy with changes."""
+        if changes.get("key"):
+            changes["key"] = short_key(changes["key"])
         return msgspec.structs.replace(self, **changes)
+
+
+MAX_KEY = 300
+
+
+def short_key(key: str) -> str:
+    """`key`, or as good an identity of bounded length."""
+    if len(key) <= MAX_KEY:
+        return key
+    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16)
+    return f"{key[:60]}...{digest.hexdigest()}"
 
 
 class External(Value, msgspec.Struct, frozen=True, eq=False):
@@ -173,12 +188,18 @@ class Stateful(Value):
 
 
 class ListValue(Stateful):
-    """A list, tuple or set. slots: items (tuple of Values), rest (Symbol of unknown further
-    items, or None)."""
+    """A list, tuple or set.
+
+    Slots: items (a tuple of Values), rest (a Symbol of unknown further items, or None). Items
+    after the first MAX_ITEMS become unknown ones.
+    """
 
     __slots__ = ()
 
     def __init__(self, items: tuple[Value, ...] = (), rest: Symbol | None = None) -> None:
+        if len(items) > MAX_ITEMS:
+            rest = symbol_of(rest, UNKNOWN, *items[MAX_ITEMS:])
+            items = items[:MAX_ITEMS]
         super().__init__(items=items, rest=rest)
 
     @property
@@ -187,7 +208,7 @@ class ListValue(Stateful):
 
     @property
     def rest(self) -> Symbol | None:
-        return self.slots["rest"]
+        return _one_symbol(self.slots["rest"])
 
 
 class RecordValue(ListValue):
@@ -216,7 +237,16 @@ class DictValue(Stateful):
 
     @property
     def rest(self) -> Symbol | None:
-        return self.slots["rest"]
+        return _one_symbol(self.slots["rest"])
+
+    def get(self, key: Any) -> Value | None:
+        """The value at a constant key, if it is known."""
+        return self.slots.get(("=", key)) if key is not None else None
+
+
+def _one_symbol(rest: Value | None) -> Symbol | None:
+    """Unknown items after a branch: those of either side."""
+    return rest if rest is None or isinstance(rest, Symbol) else symbol_of(rest)
 
 
 class Env(Stateful):
@@ -275,21 +305,27 @@ class Function(Value, msgspec.Struct, eq=False):
 class ClassValue(Stateful):
     """A class of the project. Its attributes are its slots."""
 
-    __slots__ = ("bases", "definition", "env")
+    __slots__ = ("_lineage", "bases", "definition", "env")
 
     def __init__(self, definition: nodes.ClassDef, env: Env, bases: tuple[Value, ...]) -> None:
         super().__init__()
         self.definition = definition
         self.env = env
         self.bases = bases
+        self._lineage: list[ClassValue] = []
 
     def lineage(self) -> list[ClassValue]:
         """This class and its project bases, most derived first (depth first is close enough)."""
-        found: list[ClassValue] = [self]
-        for base in self.bases:
-            if isinstance(base, ClassValue):
-                found += [item for item in base.lineage() if item not in found]
-        return found
+        if not self._lineage:
+            found: dict[int, ClassValue] = {}
+            todo: list[Value] = [self]
+            while todo and len(found) < MAX_LINEAGE:
+                cls = todo.pop()
+                if isinstance(cls, ClassValue) and cls.number not in found:
+                    found[cls.number] = cls
+                    todo.extend(reversed(cls.bases))
+            self._lineage = list(found.values())
+        return self._lineage
 
     def external_bases(self) -> set[str]:
         """Canonical names of the library classes it descends from."""
@@ -346,7 +382,11 @@ NOTHING: frozenset[Any] = frozenset()
 NONE = Const(None)
 UNKNOWN = Symbol(incomplete=True, unknown=True)
 TENSOR = Symbol()
+MAX_ITEMS = 512  # of a list that are told apart
+MAX_KEYS = 4096  # of a dict that are told apart
+MAX_LINEAGE = 100  # classes that an attribute is looked for in
 MAX_OPTIONS = 4
+MAX_COMPARED = 16  # different values; more only matter in that they are many
 FOLLOWED = 2  # of more options than that, how many functions or classes are called
 CALLED = (Function, ClassValue, Partial, ModuleValue)
 KEPT = (*CALLED, Instance)
@@ -398,7 +438,8 @@ def leaves(values: tuple[Value | None, ...] | list[Value]) -> list[Symbol]:
                 todo.append(value.rest)
         elif isinstance(value, Object) and "symbol" in value.slots:
             todo.append(value.slots["symbol"])
-        elif isinstance(value, Partial):
+        elif isinstance(value, Partial) and id(value) not in seen:
+            seen.add(id(value))
             todo.extend(value.args)
     return found
 
@@ -412,18 +453,26 @@ def join(values: list[Value]) -> Value:
     flat: list[Value] = []
     for value in values:
         flat.extend(each_option(value))
-    unique: list[Value] = []
-    for value in flat:
-        if not any(same(value, other) for other in unique):
-            unique.append(value)
+    unique = _unique(flat, MAX_COMPARED)
     if len(unique) == 1:
         return unique[0]
     if len(unique) > MAX_OPTIONS:
-        others = symbol_of(*unique).replace(incomplete=True)
+        others = symbol_of(*flat).replace(incomplete=True)
         # Of many networks to choose from, some are followed: each is a program that can be.
-        called = [value for value in unique if isinstance(value, KEPT)][:FOLLOWED]
+        called = _unique((value for value in flat if isinstance(value, KEPT)), FOLLOWED)
         return Choice((*called, others.replace(unknown=True))) if called else others
     return Choice(tuple(unique))
+
+
+def _unique(values: Iterable[Value], count: int) -> list[Value]:
+    """The first `count` different values."""
+    unique: list[Value] = []
+    for value in values:
+        if not any(same(value, other) for other in unique):
+            unique.append(value)
+            if len(unique) == count:
+                break
+    return unique
 
 
 def same(left: Value, right: Value) -> bool:
@@ -451,7 +500,7 @@ def truth(value: Value) -> bool | None:
     if isinstance(value, ListValue):
         return True if value.items else (truth(value.rest) if value.rest is not None else False)
     if isinstance(value, DictValue):
-        return True if value.items else (None if value.rest is not None else False)
+        return True if len(value.slots) > 1 else (None if value.rest is not None else False)
     if isinstance(value, Choice):
         known = {truth(option) for option in value.options}
         return known.pop() if len(known) == 1 else None

@@ -199,6 +199,11 @@ class CallGraph:
         ends = bool(function.reads & self.words.ends) or id(function) in self.acting
         return ends and self.owners.get(id(function)) in self.building
 
+    def idle(self) -> frozenset[int]:
+        """ids of functions that lead to no batch norm, and to nothing that uses one."""
+        used = self.reaching | self.acting
+        return frozenset(id(item) for _, item, _ in self.functions if id(item) not in used)
+
     def interesting(self, reads: frozenset[str]) -> bool:
         """Code that mentions these names may build a batch norm and do something with it."""
         builds = self._may(reads, self.words.builds, self.reaching)

@@ -135,8 +135,11 @@ class Projects:
         return Place(posix(file), project)
 
 
+MAX_PARTS = 64  # of a dotted name; no path is deeper
+
+
 def _modules(node: Import) -> Iterator[str]:
-    parts = node.module.split(".") if node.module else []
+    parts = node.module.split(".", MAX_PARTS)[:MAX_PARTS] if node.module else []
     if node.level:
         yield node.module
     else:
