@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bnlint.analyzer.interpreter.containers import keyed
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
@@ -16,6 +14,7 @@ from bnlint.analyzer.interpreter.values import (
     ListValue,
     ModuleValue,
     Object,
+    Slots,
     Value,
     each_option,
     symbol_of,
@@ -67,7 +66,7 @@ def _keyed_bool(value: Value, key: str) -> Value:
 
 def _bind_slot(
     interpreter: Interpreter,
-    slots: dict[Any, Any],
+    slots: Slots,
     name: str,
     value: Value,
     shown: str,

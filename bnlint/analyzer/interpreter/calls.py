@@ -56,8 +56,8 @@ def _super(env: Env) -> Value:
     """`super()` in the method whose variables `env` holds."""
     scope: Env | None = env
     while scope is not None:
-        function = scope.slots.get("__function__")
-        if isinstance(function, Function) and function.owner is not None:
+        function = scope.function
+        if function is not None and function.owner is not None:
             return Super(function.bound, function.owner)
         scope = scope.parent
     return UNKNOWN
@@ -181,12 +181,12 @@ def call_function(
     interpreter.budget.spend()
     interpreter.called.add(id(definition))
     env = Env(function.module, function.env, definition.qualname)
-    env.slots["__function__"] = function
+    env.function = function
     passed = _bind_parameters(interpreter, function, args, env)
     frame = _frame(interpreter, function, env, passed, node)
     returned, flow = _follow_body(interpreter, function, env, frame, at_yield)
     if definition.is_generator:
-        return ListValue(tuple(env.slots.get("__yielded__", ())))
+        return ListValue(tuple(env.yielded))
     if not flow or not returned:
         returned.append(NONE)
     return join(returned)

@@ -23,6 +23,7 @@ from bnlint.analyzer.interpreter.values import (
     Stateful,
     Symbol,
     Value,
+    further,
     join,
     short_key,
     symbol_of,
@@ -81,8 +82,7 @@ def display(interpreter: Interpreter, node: nodes.Display, env: Env) -> Value:
             result = ListValue((*result.items, *items, *value.items), joined(result, value))
             items = []
         else:
-            others = value if isinstance(value, Symbol) else UNKNOWN
-            result = ListValue(result.items, symbol_of(result.rest, others))
+            result = ListValue(result.items, symbol_of(result.rest, further(value)))
     return ListValue((*result.items, *items), result.rest)
 
 
@@ -176,7 +176,7 @@ def extend(interpreter: Interpreter, target: ListValue, value: Value) -> None:
     if isinstance(value, ListValue):
         _replace(interpreter, target, target.items + value.items, joined(target, value))
     else:
-        _replace(interpreter, target, target.items, symbol_of(target.rest, value))
+        _replace(interpreter, target, target.items, symbol_of(target.rest, further(value)))
 
 
 def _replace(

@@ -80,7 +80,5 @@ def _yielded(interpreter: Interpreter, value: Value, env: Env) -> None:
     hook = interpreter.yield_hooks[-1] if interpreter.yield_hooks else None
     if hook is not None:
         hook(value)
-    else:
-        yielded = env.slots.get("__yielded__", ())
-        if len(yielded) < MAX_UNROLL:
-            env.slots["__yielded__"] = (*yielded, value)
+    elif len(env.yielded) < MAX_UNROLL:
+        env.yielded.append(value)

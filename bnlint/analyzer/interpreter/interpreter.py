@@ -20,6 +20,7 @@ from bnlint.analyzer.interpreter.values import (
     Globals,
     Method,
     Object,
+    Slots,
     Symbol,
     Value,
     symbol_of,
@@ -96,7 +97,7 @@ class Interpreter:
         assert self.module is not None
         return self.module.facts.location(node)
 
-    def assign_slot(self, slots: dict[Any, Any], key: Any, value: Any) -> None:
+    def assign_slot(self, slots: Slots, key: Any, value: Any) -> None:
         """Every change of state goes through here, so that branches can be undone."""
         self.journals.assign(slots, key, value)
 

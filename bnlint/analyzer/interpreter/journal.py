@@ -5,24 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bnlint.analyzer.interpreter.values import Symbol, Value, join
+from bnlint.analyzer.interpreter.values import Slots, Symbol, Value, join, next_number
 
 _ABSENT: Any = object()
 
-Slots = dict[Any, Any]
-Changes = dict[tuple[int, Any], tuple[Slots, Any]]  # (id of the slots, key): slots and value
+Changes = dict[tuple[int, Any], tuple[Slots, Any]]  # (number of the slots, key): slots and value
 
 
 @dataclass(eq=False)
 class Journal:
-    """Old values of the slots changed since it was opened."""
+    """Old values of the slots changed since it was opened.
+
+    Objects that were made since then are left alone: only this side of a branch knows them.
+    """
 
     old: Changes = field(default_factory=dict)
+    number: int = field(default_factory=next_number)
 
     def record(self, slots: Slots, key: Any) -> None:
         """Keeps the value of `slots[key]`, which is about to change."""
-        entry = (id(slots), key)
-        if entry not in self.old:
+        entry = (slots.number, key)
+        if slots.number < self.number and entry not in self.old:
             self.old[entry] = (slots, slots.get(key, _ABSENT))
 
     def undo(self) -> Changes:

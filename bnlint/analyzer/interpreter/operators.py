@@ -22,6 +22,7 @@ from bnlint.analyzer.interpreter.values import (
     Setting,
     Symbol,
     Value,
+    further,
     short_key,
     symbol_of,
     truth,
@@ -61,9 +62,9 @@ def arithmetic(interpreter: Interpreter, op: str, left: Value, right: Value) -> 
         rest = symbol_of(left.rest, right.rest) if left.rest or right.rest else None
         return ListValue(left.items + right.items, rest)
     if op == "+" and isinstance(left, ListValue):
-        return ListValue(left.items, symbol_of(left.rest, right))
+        return ListValue(left.items, symbol_of(left.rest, further(right)))
     if op == "+" and isinstance(right, ListValue):
-        return ListValue(right.items, symbol_of(right.rest, left))
+        return ListValue(right.items, symbol_of(right.rest, further(left)))
     if op in ("*", "-") and isinstance(left, ListValue):
         return left
     return interpreter.library.convert(left, right, op)

@@ -20,7 +20,7 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import BatchNorm, CollectionRead, Flag, LogOfTensor, TrainOp
 
-_numbers = itertools.count(1)
+next_number = itertools.count(1).__next__
 
 
 class Value:
@@ -177,14 +177,28 @@ class ModuleValue(Value, msgspec.Struct, frozen=True, eq=False):
     module: Module
 
 
+class Slots(dict[Any, Any]):
+    """The state of a mutable object; `number` orders all of them by when they were made."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, values: dict[Any, Any]) -> None:
+        super().__init__(values)
+        self.number = next_number()
+
+
 class Stateful(Value):
     """A mutable object; its state is in `slots`, changed only through the interpreter."""
 
-    __slots__ = ("number", "slots")
+    __slots__ = ("slots",)
 
     def __init__(self, **slots: Any) -> None:
-        self.slots: dict[Any, Any] = slots
-        self.number = next(_numbers)
+        self.slots = Slots(slots)
+
+    @property
+    def number(self) -> int:
+        """The object's identity; later objects have higher ones."""
+        return self.slots.number
 
 
 class ListValue(Stateful):
@@ -250,9 +264,18 @@ def _one_symbol(rest: Value | None) -> Symbol | None:
 
 
 class Env(Stateful):
-    """Variables of a module, function call or class body."""
+    """Variables of a module, function call or class body.
 
-    __slots__ = ("module", "name", "outer_names", "parent")
+    Attributes:
+      module: whose code reads them.
+      parent: the variables around these, or None.
+      name: of the module, function or class.
+      outer_names: declared `global` or `nonlocal`.
+      function: the function whose call this is, or None.
+      yielded: what the call has yielded so far.
+    """
+
+    __slots__ = ("function", "module", "name", "outer_names", "parent", "yielded")
 
     def __init__(self, module: Module, parent: Env | None = None, name: str = "") -> None:
         super().__init__()
@@ -260,6 +283,8 @@ class Env(Stateful):
         self.parent = parent
         self.name = name
         self.outer_names: set[str] = set()
+        self.function: Function | None = None
+        self.yielded: list[Value] = []
 
 
 class Globals(Env):
@@ -486,6 +511,11 @@ def same(left: Value, right: Value) -> bool:
     if isinstance(left, Setting) and isinstance(right, Setting):
         return left.key == right.key
     return False
+
+
+def further(items: Value) -> Symbol:
+    """The items of something that is not a list: they are unknown, unless it is a symbol."""
+    return items if isinstance(items, Symbol) else symbol_of(items, UNKNOWN)
 
 
 def each_option(value: Value) -> tuple[Value, ...]:
