@@ -190,12 +190,14 @@ class Report:
       errors: files that could not be read.
       files: how many files (or graphs, models, checkpoints) were looked at.
       suppressed: how many findings a comment, baseline or setting silenced.
+      left: programs that were not followed to their end.
     """
 
     findings: list[Finding] = field(default_factory=list)
     errors: list[FileError] = field(default_factory=list)
     files: int = 0
     suppressed: int = 0
+    left: list[LeftProgram] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

@@ -49,6 +49,8 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--baseline", help="File of known findings, which are not reported.")
 @click.option("--write-baseline", is_flag=True, help="Write today's findings to the baseline.")
 @click.option("--statistics", is_flag=True, help="Count the findings of each rule.")
+@click.option("--verbose", "-v", is_flag=True,
+              help="Name the programs that were not followed to their end.")  # fmt: skip
 @click.option("--fix", is_flag=True, help="Repair what can be repaired safely.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: repair more.")
 @click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
@@ -202,7 +204,8 @@ def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
 
 def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
     color = {"always": True, "never": False, "auto": None}[options["color"]]
-    arguments = {"sources": run.texts(), "color": color, "statistics": options["statistics"]}
+    chosen = {name: options[name] for name in ("statistics", "verbose")}
+    arguments = {"sources": run.texts(), "color": color, **chosen}
     if options["output_file"]:
         buffer = io.StringIO()
         render(run.report, options["format_"], buffer, **arguments)

@@ -74,6 +74,7 @@ def lint(
     """Analyzes sources together and applies suppressions and settings (see `analyze`)."""
     result = analyze(sources, follow_imports=True, progress=progress, cache=cache, engine=engine)
     run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
+    run.report.left = result.left
     run.context = result.context
     run.sources = {source.path: source for source in sources}
     by_path: dict[str, list[Finding]] = {}

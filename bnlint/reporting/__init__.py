@@ -18,6 +18,7 @@ def render(
     sources: Mapping[str, str] | None = None,
     color: bool | None = None,
     statistics: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Writes `report` to `stream`.
 
@@ -27,6 +28,7 @@ def render(
       sources: path -> text, for excerpts; files that are missing are shown without one.
       color: for "text" and "concise"; None asks the stream.
       statistics: for "text" and "concise", end with a count per rule.
+      verbose: for "text" and "concise", name the programs that were left, as `statistics` does.
 
     Raises:
       ValueError: `format` is not one of FORMATS.
@@ -34,7 +36,8 @@ def render(
     if format in ("text", "concise"):
         from bnlint.reporting.text import TextReporter
 
-        TextReporter(stream, sources or {}, color, format == "concise").render(report, statistics)
+        reporter = TextReporter(stream, sources or {}, color, format == "concise")
+        reporter.render(report, statistics, verbose)
     elif format == "sarif":
         from bnlint.reporting.sarif import to_sarif
 

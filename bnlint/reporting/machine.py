@@ -51,7 +51,7 @@ def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
 
 
 def to_json(report: Report) -> str:
-    """One object: version 1, findings, errors, files, suppressed."""
+    """One object: version 1, findings, errors, files, suppressed, left."""
     findings = [
         {
             "code": finding.code,
@@ -81,6 +81,9 @@ def to_json(report: Report) -> str:
         "errors": errors,
         "files": report.files,
         "suppressed": report.suppressed,
+        "left": [
+            {"path": item.path, "entry": item.entry, "reason": item.reason} for item in report.left
+        ],
     }
     return escapes.to_json(record)
 

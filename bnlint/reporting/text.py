@@ -9,7 +9,7 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
-from bnlint.findings import FileError, Finding, Location, Report, Severity, lines_of
+from bnlint.findings import FileError, Finding, LeftProgram, Location, Report, Severity, lines_of
 from bnlint.reporting.escapes import printable, printable_line
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
@@ -35,11 +35,13 @@ class TextReporter:
             soft_wrap=True,
         )  # fmt: skip
 
-    def render(self, report: Report, statistics: bool) -> None:
+    def render(self, report: Report, statistics: bool, verbose: bool = False) -> None:
         for finding in report.findings:
             self._finding(finding)
         for error in report.errors:
             self._error(error)
+        for program in report.left if statistics or verbose else ():
+            self._left(program)
         if statistics:
             self._statistics(report)
         self.console.print(_summary(report), style="bold" if report.findings else "green")
@@ -102,6 +104,10 @@ class TextReporter:
             ("error", "bold red"), f": {printable(error.path)}{line}: {printable(error.message)}"
         )
 
+    def _left(self, program: LeftProgram) -> None:
+        place = f"{printable(program.path)}: {printable(program.entry)}"
+        self._line(("left", "bold yellow"), f": {place}: {program.reason}")
+
     def _statistics(self, report: Report) -> None:
         names = {finding.code: finding.name for finding in report.findings}
         counts = Counter(finding.code for finding in report.findings)
@@ -123,6 +129,8 @@ def _summary(report: Report) -> str:
         parts.append(f"{report.suppressed} suppressed")
     if report.errors:
         parts.append(count(len(report.errors), "error"))
+    if report.left:
+        parts.append(f"{count(len(report.left), 'program')} left")
     fixable = sum(finding.fix is not None for finding in report.findings)
     if fixable:
         parts.append(f"{fixable} fixable")

@@ -187,3 +187,21 @@ def test_baseline_knows_a_file_by_any_way_to_it(
     monkeypatch.chdir(broken.parent)
     for path in (".", "train.py", "./train.py", broken.parent):
         assert bnlint(path, "--baseline", "known.json").exit_code == 0
+
+
+def test_programs_that_were_left_are_counted_and_named(tmp_path: Path) -> None:
+    heads = (f"{'    ' * level}for a{level} in 'abcdefgh'.split('b'):" for level in range(14))
+    endless = "    " * 14 + "h = tf.layers.batch_normalization(h, training=True)"
+    file = tmp_path / "train.py"
+    file.write_text(BROKEN.replace("loss =", "\n".join([*heads, endless, "loss ="])))
+    plain, verbose = bnlint(file, "--no-cache"), bnlint(file, "--no-cache", "--verbose")
+    assert "2 programs left" in plain.stdout.splitlines()[-1]
+    assert "left: " not in plain.stdout
+    named = f"left: {file}: script: it takes more than 60,000 steps"
+    assert named in verbose.stdout.splitlines()
+    assert named in bnlint(file, "--no-cache", "--statistics").stdout.splitlines()
+    left = json.loads(bnlint(file, "--no-cache", "--format", "json").stdout)["left"]
+    assert [(item["path"], item["entry"]) for item in left] == [
+        (str(file), "import"),
+        (str(file), "script"),
+    ]
