@@ -81,7 +81,9 @@ def _guarded(
     try:
         for program in _follow(world, root, called):
             if program.left:
-                trouble.left.append(LeftProgram(path, program.entry.name or "script", program.left))
+                entry = program.entry
+                what = "script" if entry.kind == "script" else entry.name
+                trouble.left.append(LeftProgram(path, what, program.left))
             yield program
     except Exception as error:
         trouble.errors.append(internal_error(path, error, f"following {name}"))
