@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bnlint.analyzer.follow import programs
+from bnlint.analyzer.follow import Trouble, programs
 from bnlint.analyzer.project.modules import Project
 from bnlint.analyzer.syntax.parse import module_facts
 from bnlint.program.events import Program
@@ -25,9 +25,9 @@ optimizer = tf.train.GradientDescentOptimizer(0.1)
 
 def followed(statement: str) -> Program:
     facts = module_facts(NETWORK + statement + "\n", "train.py", "train")
-    errors: list[object] = []
-    (program,) = programs(Project([facts]), errors)  # type: ignore[arg-type]
-    assert not errors
+    trouble = Trouble()
+    (program,) = programs(Project([facts]), trouble)
+    assert trouble == Trouble()
     return program
 
 

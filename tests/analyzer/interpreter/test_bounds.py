@@ -92,8 +92,8 @@ def test_a_list_tells_a_bounded_number_of_items_apart() -> None:
 
 
 def test_symbols_past_the_bound_stay_in_the_rest() -> None:
-    tagged = Symbol(tags=frozenset(["restored"]))
-    assert symbol_of(ListValue((tagged,) * (MAX_ITEMS + 1)).rest).tags == {"restored"}
+    named = Symbol(data_names=frozenset(["test_images"]))
+    assert symbol_of(ListValue((named,) * (MAX_ITEMS + 1)).rest).data_names == {"test_images"}
 
 
 def test_long_keys_keep_their_identity() -> None:

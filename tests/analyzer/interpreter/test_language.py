@@ -38,7 +38,6 @@ from bnlint.analyzer.interpreter.values import (
     ListValue,
     Method,
     ModuleValue,
-    Object,
     Partial,
     RecordValue,
     Setting,
@@ -159,7 +158,7 @@ def _describe_object(value: Value | None) -> str:
         return f"partial({', '.join(map(describe, (value.func, *value.args)))})"
     if isinstance(value, Method):
         return f"{describe(value.receiver)}.{value.name}"
-    return value.kind if isinstance(value, Object) else type(value).__name__
+    return type(value).__name__
 
 
 CASES = [case for page in sorted(PAGES.glob("*.md")) for case in read_page(page)]
