@@ -76,6 +76,9 @@ def _parse(line: str) -> _Pattern | None:
     line = line[negated:]
     folders_only = line.endswith("/")
     line = line[:-1] if folders_only else line
+    if line.startswith("\\/"):  # an escaped slash in front is a name's, and no name has one
+        return None
+    line = _ESCAPED_SLASH.sub(r"\1/", line)
     anywhere = "/" not in line
     parts = line.removeprefix("/").split("/")
     if "" in parts or _ends_in_backslash(line) or len(line) > MAX_LENGTH:
@@ -97,6 +100,7 @@ def _ends_in_backslash(text: str) -> bool:
     return (len(text) - len(text.rstrip("\\"))) % 2 == 1
 
 
+_ESCAPED_SLASH = re.compile(r"(?<!\\)((?:\\\\)*)\\/")
 _GLOB = re.compile(r"[*?\[\\]")
 # POSIX classes as git knows them.
 _CLASSES = {

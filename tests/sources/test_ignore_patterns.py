@@ -14,7 +14,8 @@ SPECIAL = [
     "!", "\\", "a\\", "[z-a]", "[", "[]", "[!]", "a[", "[a", "**", "***", "/", "//", "!/", "\\!x",
     "\\#x", "#x", "a\\ ", "a b ", "/a.py", "a.py/", "**/a.py", "d/**", "d/**/a.py", "**/d/**",
     "[[:alpha:]]*", "[[:digit:]]", "[!a]*.py", "[^a]*.py", "[]a]]", "a[]]", "[a\\]]*", "*.py",
-    "*a*b*", "?", "??", "d/*", "!a.py", "*", "[[:nothing:]]", "a//b", "/**", "**/", "d/", "!d/",
+    "*a*b*", "d\\/a.py", "a\\\\/b", "\\/a.py",
+    "?", "??", "d/*", "!a.py", "*", "[[:nothing:]]", "a//b", "/**", "**/", "d/", "!d/",
     "[a-]", "*[-z]",
 ]  # fmt: skip
 
@@ -42,7 +43,7 @@ def test_patterns_mean_what_git_says(tmp_path: Path) -> None:
     random_ = random.Random(1)
     cases = [[line] for line in SPECIAL]
     cases += [random_.choices(SPECIAL, k=random_.randint(2, 4)) for _ in range(60)]
-    pieces = ["*", "**", "?", "a", "b", ".py", "/", "d", "[a-c]", "[!b]", "\\a", "é", "!"]
+    pieces = ["*", "**", "?", "a", "b", ".py", "/", "d", "[a-c]", "[!b]", "\\a", "\\", "é", "!"]
     cases += [["".join(random_.choices(pieces, k=random_.randint(1, 6)))] for _ in range(150)]
     different = []
     for lines in cases:
