@@ -31,6 +31,8 @@ MAX_BYTES = 512 * 1024 * 1024
 MAX_VALUE = 128 * 1024 * 1024  # bytes; the facts of the largest source are a few times its size
 _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by bnlint.\n"
 _TABLE = "CREATE TABLE entries (key BLOB PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL)"
+# A damaged database's messages and texts may not be UTF-8; columns hold values of any type.
+_DAMAGE = (sqlite3.Error, UnicodeError, TypeError)
 _BATCH = 500  # SQLite takes at most 999 parameters
 _STEPS = 100_000  # SQLite instructions between two looks at
 _MOST_STEPS = 1000  # of those: seconds, where a batch takes milliseconds
@@ -128,7 +130,7 @@ class Cache:
                 with self._database as database:
                     rows = [(now, key) for key in old]
                     database.executemany("UPDATE entries SET used = ? WHERE key = ?", rows)
-        except (sqlite3.Error, TypeError) as error:
+        except _DAMAGE as error:
             self._failed(error)
         return found
 
@@ -149,17 +151,17 @@ class Cache:
         try:
             with self._database as database:
                 database.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
-        except sqlite3.Error as error:
+        except _DAMAGE as error:
             self._failed(error)
 
     def close(self) -> None:
         """Forgets what nobody used for long, and closes the file."""
         if self._database is None:
             return
-        with contextlib.suppress(sqlite3.Error, OSError):
+        with contextlib.suppress(*_DAMAGE, OSError):
             self._trim()
             _sweep(os.path.dirname(self._path))
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(*_DAMAGE):
             self._database.close()
         self._database = None
 
@@ -188,7 +190,7 @@ class Cache:
         self._path = os.path.join(folder, f"{name}.sqlite3")
         try:
             self._database = self._connect()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             self._failed(error)
 
     def _connect(self) -> sqlite3.Connection:
@@ -210,7 +212,7 @@ class Cache:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute(_TABLE.replace("TABLE", "TABLE IF NOT EXISTS", 1))
-        except sqlite3.Error:
+        except _DAMAGE:
             database.close()
             raise
         return database
@@ -241,13 +243,13 @@ class Cache:
     def _failed(self, error: Exception) -> None:
         """A damaged database is replaced by an empty one; any other trouble ends its use."""
         if self._database is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(*_DAMAGE):
                 self._database.close()
         self._database = None
         if isinstance(error, sqlite3.OperationalError) and not _wrong_table(error):
             return  # locked for long, read-only, disk full
         _unlink_database(self._path)
-        with contextlib.suppress(sqlite3.Error, OSError):
+        with contextlib.suppress(*_DAMAGE, OSError):
             self._database = self._connect()
 
 

@@ -10,12 +10,9 @@ from typing import Any
 
 import click
 
+from bnlint.lint.config import MAX_BYTES, parse_toml
 from bnlint.sources.atomic_write import write_atomically
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from bnlint.sources.regular import read_regular
 
 SETTINGS = """\
 [tool.bnlint]
@@ -81,8 +78,8 @@ def _settings(path: Path) -> Change | None:
     gap = "" if not before else newline if before.endswith("\n") else newline * 2
     after = before + gap + SETTINGS.replace("\n", newline)
     try:
-        tomllib.loads(after)
-    except tomllib.TOMLDecodeError as error:
+        parse_toml(after)
+    except ValueError as error:
         message = f"{path}: [tool.bnlint] cannot be added at its end ({error}); add by hand:"
         raise click.UsageError(f"{message}\n\n{SETTINGS}") from error
     return path, before, after
@@ -104,15 +101,15 @@ def _read(path: Path) -> str:
     if not os.path.lexists(path):
         return ""
     try:
-        return path.read_bytes().decode("utf-8")
+        return read_regular(str(path), MAX_BYTES).decode("utf-8")
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{path}: not UTF-8: {error.reason}") from error
 
 
 def _parse(path: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise click.UsageError(f"{path}: not valid TOML: {error}") from error
 
 

@@ -131,17 +131,26 @@ def _tools(file: Path) -> dict[str, Any]:
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
-    limit = sys.getrecursionlimit()
     try:
-        text = read_regular(str(file), MAX_BYTES).decode("utf-8")
-        sys.setrecursionlimit(_NESTING)  # the analyzer's own is too much for the C stack here
-        return tomllib.loads(text)
+        return parse_toml(read_regular(str(file), MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{file}: {error}") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text.
+
+    Raises:
+      ValueError: it is not TOML, or nests deeper than any settings do.
+    """
+    limit = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(_NESTING)  # the analyzer's own is too much for the C stack here
+        return tomllib.loads(text)
     except RecursionError as error:
-        raise ConfigError(f"{file}: nested too deeply") from error
+        raise ValueError("nested too deeply") from error
     finally:
         sys.setrecursionlimit(limit)
 

@@ -21,23 +21,35 @@ def write_atomically(path: str, data: bytes) -> None:
     """Writes `data` to the file at `path` (through a symbolic link, to its target).
 
     The data goes to a temporary file beside it, is flushed to the disk, and takes the file's
-    place in one step, with the old permissions. What is no regular file (`/dev/stdout`) is
-    written to.
+    place in one step, with the old permissions. What is no regular file is written to.
 
     Raises:
-      OSError: nothing was changed.
+      Refused: the path is a link out of its folder, which may have come with a checkout.
+      OSError: it cannot be written. In either case nothing was changed.
     """
-    target = os.path.realpath(path)
-    try:
-        status = os.stat(target)
-    except FileNotFoundError:
-        _replace(target, data, None, None)
-        return
-    if stat.S_ISREG(status.st_mode):
-        _replace(target, data, status, None)
-    else:
+    if _is_stream(path):
         with open(path, "wb") as stream:
             stream.write(data)
+        return
+    target = os.path.realpath(path)
+    if os.path.islink(path) and not _is_below(target, os.path.dirname(path)):
+        raise Refused(path, f"not written: a link leads out of its folder, to {target}")
+    try:
+        status: os.stat_result | None = os.stat(target)
+    except FileNotFoundError:
+        status = None
+    _replace(target, data, status, None)
+
+
+def _is_stream(path: str) -> bool:
+    """What is written to and not replaced: `/dev/stdout` (whatever it is), a pipe."""
+    folder = os.path.realpath(os.path.dirname(path))
+    if folder == "/dev" or folder.startswith(("/dev/", "/proc/")):
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def rewrite(path: str, old: bytes, new: bytes, roots: Iterable[str]) -> None:

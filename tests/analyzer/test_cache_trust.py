@@ -170,6 +170,17 @@ def test_a_database_with_a_view_is_replaced_before_it_is_asked(
         ]
 
 
+def test_a_schema_that_is_not_utf8_is_replaced(home: Path, tmp_path: Path) -> None:
+    assert findings(tmp_path) == 1
+    file = database_of(tmp_path)
+    with sqlite3.connect(file) as database:
+        database.execute("ALTER TABLE entries RENAME TO caf_entries")
+    database.close()
+    file.write_bytes(file.read_bytes().replace(b"caf_entries", b"caf\xd2entries"))
+    for _ in range(2):
+        assert findings(tmp_path) == 1
+
+
 def test_a_statement_that_does_not_end_is_ended(home: Path, tmp_path: Path) -> None:
     cache = Cache(str(tmp_path))
     assert cache._database is not None

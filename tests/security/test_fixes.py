@@ -175,3 +175,49 @@ def test_repaired_code_from_stdin_goes_to_stdout_and_nothing_is_written(
 @pytest.mark.parametrize("text", [b"x = 1\r\n", b"x = = tensorflow\n", b"\xff\xfe\0", b""])
 def test_code_from_stdin_that_is_not_repaired_comes_back_as_it_was(text: bytes, run: Run) -> None:
     assert fix_stdin(run, text).stdout == text
+
+
+# --- reports and settings ----------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("where", ["inside", "outside", "nowhere"])
+def test_reports_are_not_written_through_links_out_of_their_folder(
+    where: str, tmp_path: Path, lint: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree").mkdir()
+    monkeypatch.chdir(tmp_path / "tree")
+    target = tmp_path / ("tree" if where == "inside" else ".") / "target"
+    if where != "nowhere":
+        target.write_text("precious\n")
+    Path("report.json").symlink_to(target)
+    Path("train.py").write_text(PROGRAM)
+    done = lint("--format", "json", "--output-file", "report.json", ".")
+    if where == "inside":
+        assert done.exit_code == 1 and "BN101" in target.read_text()
+        return
+    assert done.exit_code == 2 and "a link leads out of its folder" in done.stderr
+    assert not target.exists() if where == "nowhere" else target.read_text() == "precious\n"
+
+
+@posix
+def test_init_adds_settings_to_no_file_elsewhere(
+    tmp_path: Path, lint: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "victim").write_text("# precious\n")
+    (tmp_path / "tree" / "pyproject.toml").symlink_to(tmp_path / "victim")
+    assert lint("init", "--no-pre-commit", "tree").exit_code != 0
+    assert (tmp_path / "victim").read_text() == "# precious\n"
+
+
+def test_init_says_so_where_settings_nest_too_deeply(tmp_path: Path, lint: Run) -> None:
+    (tmp_path / "pyproject.toml").write_text("x=" + "[" * 100_000)
+    done = lint("init", "--no-pre-commit", ".")
+    assert done.exit_code == 2 and "nested too deeply" in done.stderr
+
+
+@posix
+def test_an_output_that_is_a_device_is_written_to(train: Path, run: Run) -> None:
+    done = run("--output-file", "/dev/stdout", ".")
+    assert done.returncode == 1 and b"BN101" in done.stdout
