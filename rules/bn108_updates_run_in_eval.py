@@ -32,9 +32,9 @@ def check(program: Program) -> Iterator[Finding]:
         updated = [norm for norm in evaluation.batch_norms if run and norm in run.updates]
         if run is not None:
             updated = [norm for norm in updated if _changes(norm, run)]
-        unselected = [norm for norm in evaluation.batch_norms if run and _not_selected(norm, run)]
-        if run is not None and unselected:
-            yield _of_unselected(run, unselected)
+        anyway = [norm for norm in evaluation.batch_norms if run and _runs_anyway(norm, run)]
+        if run is not None and anyway:
+            yield _outside_of_switch(run, anyway)
             continue
         if run is None or not updated or run.graph in saved | trained:
             continue
@@ -54,26 +54,27 @@ def _changes(norm: BatchNorm, run: SessionRun) -> bool:
     return norm.training.is_true or run.feeds.get(norm.training.key) is True
 
 
-def _not_selected(norm: BatchNorm, run: SessionRun) -> bool:
-    """It updates in place, in a training network that this run computes and does not use.
+def _runs_anyway(norm: BatchNorm, run: SessionRun) -> bool:
+    """The run switches to inference mode, and the updates in place run all the same.
 
-    Checked on TF 1.15.5: what the functions of tf.cond only return runs whatever is selected.
+    Checked on TF 1.15.5: what is made outside of the functions of tf.cond, and only returned or
+    waited for in one of them, runs whatever is selected.
     """
-    switch = norm.selected_by
-    if switch is None or norm.updates != "in-place" or norm not in run.updates:
-        return False
-    return norm.training.is_true and run.feeds.get(switch.key) is False
+    outside = norm.updates_always or (norm.selected_by is not None and norm.training.is_true)
+    in_place = norm.updates == "in-place" and norm in run.updates
+    return outside and in_place and run.feeds.get(norm.switch.key) is False
 
 
-def _of_unselected(run: SessionRun, norms: list[BatchNorm]) -> Finding:
-    switch = norms[0].selected_by
+def _outside_of_switch(run: SessionRun, norms: list[BatchNorm]) -> Finding:
+    switch = norms[0].switch
     places = [Related(norms[0].location, "the batch norm whose statistics change")]
-    if switch is not None and switch.location is not None:
+    if switch.location is not None:
         places.append(Related(switch.location, "the flag selects outputs, not what runs"))
+    what = "their ops are" if norms[0].updates_always else "the training network is"
     return RULE.finding(
         run.location,
-        f"this evaluation runs the moving-average updates of {count(norms)}: the training network "
-        "is built outside of the functions of tf.cond, so it runs whatever the flag is",
+        f"this evaluation runs the moving-average updates of {count(norms)}: {what} made outside "
+        "of the functions of tf.cond, and run whatever the flag is",
         related=places,
         confidence=Confidence.MEDIUM,
     )

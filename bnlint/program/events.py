@@ -198,6 +198,8 @@ class BatchNorm:
         TRAINABLE_VARIABLES, or may do so; then savers of those variables keep them.
       selected_by: two networks were built, one with True and one with False, and this flag selects
         between their outputs (`tf.cond(flag, lambda: first, lambda: second)`): both run.
+      updates_always: written by hand, its updates are made outside of the switch between batch and
+        moving statistics: they run in inference mode too.
       frames: call chain from the entry point, outermost first.
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
@@ -224,6 +226,7 @@ class BatchNorm:
     statistics_trainable: bool = False
     path: Path = field(default_factory=dict, repr=False)
     selected_by: Flag | None = None
+    updates_always: bool = False
 
     @property
     def switch(self) -> Flag:

@@ -260,8 +260,9 @@ def ignored_training_parameter(norm: BatchNorm) -> Parameter | None:
     if norm.api == "keras" or not norm.frames or not _on_a_constant(norm):
         return None
     parameter = norm.frames[-1].training_parameter
-    if norm.api == "custom" and parameter is not None and parameter.value.is_true:
-        return None  # told to train, and it does
+    if norm.api == "custom" and parameter is not None:
+        told = parameter.value.is_tensor or parameter.value.is_false
+        return parameter if parameter.passed and told else None
     if parameter is not None:
         ignored = parameter.passed and not (norm.training.explicit and parameter.used)
         return parameter if ignored else None

@@ -52,6 +52,10 @@ def assign(tf: TensorFlow, call: Call) -> Value:
 
 @api("moving_averages.assign_moving_average")
 def assign_moving_average(tf: TensorFlow, call: Call) -> Value:
+    written = tf.recorder.hand_written
+    known = written.statistics_of(call.value)
+    if known is not None and not written.is_switched(tf.recorder, call.decay, known):
+        written.unswitched.update(id(norm) for norm in known.batch)
     return _assigned(tf, call.variable, call.value, call)
 
 
@@ -89,13 +93,21 @@ def _assigned(tf: TensorFlow, target: Value | None, value: Value | None, call: C
 class MovingAverage(Kind):
     """A tf.train.ExponentialMovingAverage."""
 
+    def __init__(self, decay: Value | None) -> None:
+        super().__init__()
+        self.decay = decay
+
     @method("tf.train.ExponentialMovingAverage.apply", signature="var_list=None")
     def apply(self, tf: TensorFlow, call: Call) -> Value:
         result = tf.op(call.var_list)
         runs: frozenset[BatchNorm] = frozenset()
+        written = tf.recorder.hand_written
         for item in leaves((call.var_list,)):
             batch = self._batch(tf, item)
-            tf.recorder.hand_written.average_into(self._shadow(tf, item, batch), batch)
+            known = written.statistics_of(item)
+            if known is not None and not written.is_switched(tf.recorder, self.decay, known):
+                written.unswitched.update(id(norm) for norm in known.batch)
+            written.average_into(self._shadow(tf, item, batch), batch)
             runs |= batch
         return result.replace(runs=result.runs | runs)
 
@@ -125,7 +137,7 @@ class MovingAverage(Kind):
 
 @api("tf.train.ExponentialMovingAverage", "moving_averages.ExponentialMovingAverage")
 def exponential_moving_average(tf: TensorFlow, call: Call) -> Value:
-    return MovingAverage()
+    return MovingAverage(call.decay)
 
 
 # --- moments and normalization ---------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bnlint.analyzer.interpreter.values import Statistics, Symbol, Value, leaves
+from bnlint.analyzer.interpreter.values import Const, Statistics, Symbol, Value, leaves
 from bnlint.findings import Location
 from bnlint.program.events import UPDATE_OPS, BatchNorm, Flag, FlagKind
 
@@ -35,6 +35,7 @@ class HandWritten:
       begun: all of them, built or not, so that no id is used twice.
       same: a batch norm that is part of another one -> that one.
       in_place: ids of those whose output waits for their updates.
+      unswitched: ids of those that are averaged outside of tf.cond, with a constant decay.
     """
 
     averages: dict[str, list[BatchNorm]] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class HandWritten:
     begun: list[BatchNorm] = field(default_factory=list)
     same: dict[BatchNorm, BatchNorm] = field(default_factory=dict)
     in_place: set[int] = field(default_factory=set)
+    unswitched: set[int] = field(default_factory=set)
 
     # --- statistics on their way -----------------------------------------------------------
 
@@ -102,6 +104,11 @@ class HandWritten:
         """The moments of `batch` are averaged into the variable or shadow `name`."""
         held = self.averages.setdefault(name, [])
         held.extend(norm for norm in batch if norm not in held)
+
+    def is_switched(self, recorder: Recorder, decay: Value | None, known: Statistics) -> bool:
+        """Something may decide whether the average that is updated here moves."""
+        constant = decay is None or isinstance(decay, Const)
+        return bool(recorder.conditions) or known.switch is not None or not constant
 
     # --- arithmetic ------------------------------------------------------------------------
 
@@ -228,6 +235,7 @@ class HandWritten:
         ]
         if id(norm) in self.in_place:
             norm.updates = "in-place"
+            norm.updates_always = norm.training.is_tensor and id(norm) in self.unswitched
         elif holding:
             norm.updates = "collection"
             norm.collection = UPDATE_OPS if UPDATE_OPS in holding else holding[0]
