@@ -144,12 +144,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class FileError:
-    """A file that could not be (fully) read. `fatal` errors make the exit code 2."""
+    """A file that could not be (fully) read.
+
+    Attributes:
+      path: the file. message: one sentence.
+      line, column: 1-based place in it; 0 when unknown.
+      fatal: it is an error, which makes the exit code 2; otherwise a note.
+    """
 
     path: str
     message: str
     line: int = 0
     fatal: bool = True
+    column: int = 0
 
 
 def described(error: BaseException) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from bnlint.analyzer.project.module_index import Place
 from bnlint.findings import (
     INTERNAL,
+    Confidence,
     FileError,
     Finding,
     LeftProgram,
@@ -29,24 +30,25 @@ if TYPE_CHECKING:
     from bnlint.analyzer.project.modules import Project
     from bnlint.rule import Rule
 
-TOO_DEEP = "nested too deeply to be analyzed"
-
 
 class Parsed(msgspec.Struct, array_like=True, frozen=True):
-    """What parsing a text gave: its facts (see nodes.encode), or what is wrong in which line.
+    """What parsing a text gave: its facts (see nodes.encode), and what is wrong in which place.
 
-    A Python 2 text has both: facts of its conversion, and a notice.
+    A Python 2 text has facts of its conversion, and a notice; one of which statements were left
+    out has facts of the others, and an error.
     """
 
     facts: bytes = b""
     error: str = ""
     line: int = 0
+    column: int = 0
+    fatal: bool = True
 
     def trouble(self, path: str) -> FileError | None:
         """The error or notice, about the file at `path`."""
         if not self.error:
             return None
-        return FileError(path, self.error, self.line, fatal=not self.facts)
+        return FileError(path, self.error, self.line, self.fatal, self.column)
 
 
 class Member(msgspec.Struct, array_like=True, frozen=True):
@@ -68,53 +70,47 @@ class Checked(msgspec.Struct, array_like=True, frozen=True):
 
 
 def parse(text: str) -> Parsed:
-    """The facts of one text, or what is wrong; no text ends the run."""
+    """The facts of one text, or of as much of it as can be read; no text ends the run."""
     with _collector_paused():
         try:
-            first = _parse(text)
-            if first.facts or first.error == TOO_DEEP:
-                return first
-            return _parse_python2(text) or first
+            return _parse(text) or _recovered(text)
         except Exception as error:
             return Parsed(error=f"{INTERNAL}: {described(error)}")
 
 
-def _parse(text: str) -> Parsed:
+def _parse(text: str) -> Parsed | None:
     from bnlint.analyzer.syntax import nodes
-    from bnlint.analyzer.syntax.parse import NestedTooDeeply, module_facts
+    from bnlint.analyzer.syntax.parse import Unreadable, module_facts
 
     try:
         return Parsed(nodes.encode(module_facts(text, "", "")))
-    except (NestedTooDeeply, RecursionError):  # the latter: while the facts are written
-        return Parsed(error=TOO_DEEP)
-    except Exception as error:
-        return _not_python3(error)
-
-
-def _not_python3(error: Exception) -> Parsed:
-    import libcst  # imported by now: only its parser tells what is wrong
-
-    if isinstance(error, libcst.ParserSyntaxError):
-        return Parsed(error=f"not valid Python 3: {_first_line(error)}", line=error.raw_line)
-    if isinstance(error, libcst.CSTValidationError):  # a letter newer than Python's Unicode
-        return Parsed(error=f"not valid Python 3: {_first_line(error)}")
-    raise error
-
-
-def _parse_python2(text: str) -> Parsed | None:
-    from bnlint.analyzer.syntax import nodes, python2
-
-    converted = python2.to_python3(text, "")
-    second = _parse(converted) if converted is not None else None
-    if converted is None or second is None or not second.facts:
+    except (Unreadable, RecursionError):  # the latter: while the facts are written
         return None
-    facts = python2.moved(nodes.decode(second.facts, "", "", False), converted, text)
-    return Parsed(nodes.encode(facts), python2.NOTICE)
 
 
-def _first_line(error: Exception) -> str:
-    message = getattr(error, "message", "") or str(error)
-    return message.strip().splitlines()[0] if message.strip() else "syntax error"
+def _recovered(text: str) -> Parsed:
+    from bnlint.analyzer.syntax import nodes, python2, recovery
+    from bnlint.analyzer.syntax.parse import Unreadable, module_facts
+
+    result = recovery.recovered(text)
+    try:
+        facts = python2.moved(module_facts(result.text, "", ""), result.text, text)
+        encoded = nodes.encode(facts) if facts.body else b""
+    except (Unreadable, RecursionError):
+        encoded = b""
+    if not result.problems and encoded:
+        return Parsed(encoded, python2.NOTICE, fatal=False)
+    line, column, message = result.problems[0] if result.problems else (0, 0, recovery.TOO_DEEP)
+    if message != recovery.TOO_DEEP:
+        message = f"syntax error: {message}"
+    if encoded:
+        message += f" ({_left_out(len(result.problems))})"
+    return Parsed(encoded, message, line, column)
+
+
+def _left_out(count: int) -> str:
+    what = f"and {count - 1} more were" if count > 1 else "was"
+    return f"this statement {what} left out, the rest was analyzed"
 
 
 @contextlib.contextmanager
@@ -167,21 +163,35 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
             _run_rules(Project(facts, places), chosen, findings, trouble)
         except Exception as error:  # outside of any one program
             errors.append(internal_error(members[0].path, error))
-    converted = {item.path for item in members if item.parsed.facts and item.parsed.error}
-    kept = [_marked(item, converted) for item in _merged(findings)]
+    changed = {
+        item.path: item.parsed.fatal for item in members if item.parsed.facts and item.parsed.error
+    }
+    kept = [_marked(item, changed) for item in _merged(findings)]
     errors += trouble.errors
     return Checked(kept, list(dict.fromkeys(errors)), list(dict.fromkeys(trouble.left)))
 
 
-def _marked(finding: Finding, converted: set[str]) -> Finding:
-    """A finding in a Python 2 file says so; its repair would need a parse of the original."""
+def _marked(finding: Finding, changed: dict[str, bool]) -> Finding:
+    """A finding in a file that is not Python 3 says so; a repair would need to parse the original.
+
+    Args:
+      finding: what was found.
+      changed: the files that were converted (False), or of which statements were left out (True).
+    """
     edits = finding.fix.edits if finding.fix is not None else ()
-    if finding.location.path in converted:
-        note = "(A Python 2 file, analyzed as converted by fissix.)"
+    incomplete = changed.get(finding.location.path)
+    if incomplete is not None:
+        note = _INCOMPLETE if incomplete else _CONVERTED
         finding = replace(finding, help=f"{finding.help} {note}".strip())
-    if any(edit.location.path in converted for edit in edits):
+    if incomplete:
+        finding = replace(finding, confidence=min(finding.confidence, Confidence.MEDIUM))
+    if any(edit.location.path in changed for edit in edits):
         finding = replace(finding, fix=None)
     return finding
+
+
+_CONVERTED = "(A Python 2 file, analyzed as converted by fissix.)"
+_INCOMPLETE = "(A statement of this file does not parse and was left out.)"
 
 
 def _run_rules(

@@ -72,7 +72,13 @@ def to_json(report: Report) -> str:
         for finding in report.findings
     ]
     errors = [
-        {"path": error.path, "line": error.line, "message": error.message}
+        {
+            "path": error.path,
+            "line": error.line,
+            "column": error.column,
+            "fatal": error.fatal,
+            "message": error.message,
+        }
         for error in report.errors
     ]
     record = {
@@ -111,7 +117,8 @@ def to_github(report: Report) -> str:
         lines.append(f"::{level[finding.severity]} {','.join(properties)}::{text}")
     for error in report.errors:
         place_text = f"file={_escape(tool_path(error.path), True)}"
-        lines.append(f"::error {place_text}::{_escape(error.message)}")
+        level_name = "error" if error.fatal else "notice"
+        lines.append(f"::{level_name} {place_text}::{_escape(error.message)}")
     return "".join(line + "\n" for line in lines)
 
 

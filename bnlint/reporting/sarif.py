@@ -75,9 +75,11 @@ def to_sarif(report: Report) -> str:
         results.append(_result(finding, index, seen[key]))
     notifications = [
         {
-            "level": "error",
+            "level": "error" if error.fatal else "note",
             "message": {"text": error.message},
-            "locations": [_location(Location(error.path, error.line, 1 if error.line else 0))],
+            "locations": [
+                _location(Location(error.path, error.line, error.column or bool(error.line)))
+            ],
         }
         for error in report.errors
     ]

@@ -99,10 +99,12 @@ class TextReporter:
         self._line((f"  {gutter} | ", "blue"), " " * before, ("^" * width, style))
 
     def _error(self, error: FileError) -> None:
-        line = f":{error.line}" if error.line else ""
-        self._line(
-            ("error", "bold red"), f": {printable(error.path)}{line}: {printable(error.message)}"
-        )
+        place = Location(error.path, error.line, error.column, error.line, error.column + 1)
+        where = str(place) if error.column else str(place).removesuffix(":0")
+        word = ("error", "bold red") if error.fatal else ("note", "blue")
+        self._line(word, f": {printable(where)}: {printable(error.message)}")
+        if error.column and not self.concise:
+            self._excerpt(place, "red")
 
     def _left(self, program: LeftProgram) -> None:
         place = f"{printable(program.path)}: {printable(program.entry)}"
@@ -127,8 +129,8 @@ def _summary(report: Report) -> str:
     parts = [f"{found} in {count(report.files, 'file')}"]
     if report.suppressed:
         parts.append(f"{report.suppressed} suppressed")
-    if report.errors:
-        parts.append(count(len(report.errors), "error"))
+    if errors := sum(error.fatal for error in report.errors):
+        parts.append(count(errors, "error"))
     if report.left:
         parts.append(f"{count(len(report.left), 'program')} left")
     fixable = sum(finding.fix is not None for finding in report.findings)

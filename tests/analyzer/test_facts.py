@@ -1,19 +1,19 @@
-"""Python's own parser and libcst give the same facts, in the same places."""
+"""The facts of a text, their places, and what is left of them where it does not parse."""
 
-import re
+import ast
 import sysconfig
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
 import libcst
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bnlint.analyzer.analysis import analyze
-from bnlint.analyzer.syntax import lower, lower_ast, nodes
+from bnlint.analyzer.syntax import nodes
 from bnlint.analyzer.syntax.parse import module_facts
-from bnlint.findings import Report
+from bnlint.analyzer.tasks import parse
+from bnlint.findings import Confidence, Report, lines_of
 from bnlint.lint.fixes import fix_text
 from bnlint.registry import all_rules
 from bnlint.reporting import render
@@ -58,66 +58,56 @@ TRICKY = [
 ]
 
 
-def described(part: object, text: str) -> list[object]:
-    """Everything that an expression or a list of statements holds, in order.
-
-    A block that ends in a semicolon ends before it to libcst, after it to ast.
-    """
-    found: list[object] = []
-    todo = [part]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, list | tuple):
-            found.append(len(node))
-            todo.extend(node)
-        elif isinstance(node, nodes.Node | nodes.Argument | nodes.Param):
-            found.append(type(node).__name__)
-            todo.extend(getattr(node, name) for name in node.__struct_fields__ if name != "end")
-            if isinstance(node, nodes.Node):
-                found.append(_AFTER.match(text, node.end).end())  # type: ignore[union-attr]
-        else:
-            found.append((type(node), node))
-    return found
+def assert_places(text: str) -> None:
+    """Names, attributes, calls and functions stand where Python's own parser sees them."""
+    facts = module_facts(text, "a.py", "a")
+    found = set(_found(facts, text))
+    expected = set(_expected(ast.parse(text)))
+    assert found <= expected
+    calls = {place for place in expected if place[0] == "Call"}
+    assert len(calls - found) <= len(calls) / 10  # those in annotations and the like
+    assert {name for kind, *_, name in found if kind == "Name"} <= facts.reads
 
 
-_AFTER = re.compile(r"([ ]*;)?")
+Found = tuple[str, int, int, str]  # kind, line, column in bytes of UTF-8, name
 
 
-def assert_same(text: str) -> None:
-    body, reads = lower_ast.body_facts(text)
-    expected, expected_reads = lower.body_facts(text)
-    assert described(body, text) == described(expected, text)
-    assert reads == expected_reads
+def _found(facts: nodes.ModuleFacts, text: str) -> Iterator[Found]:
+    lines = lines_of(text)
+    for node in nodes.nodes_in(facts.body):
+        place = facts.location(node)
+        start = place.line, len(lines[place.line - 1][: place.column - 1].encode())
+        if isinstance(node, nodes.Name):
+            yield "Name", *start, node.id
+        elif isinstance(node, nodes.Attribute):
+            yield "Attribute", *start, node.attr
+        elif isinstance(node, nodes.FunctionDef) and node.name != "<lambda>":
+            yield "FunctionDef", *start, node.name
+        elif isinstance(node, nodes.Call):
+            end = len(lines[place.end_line - 1][: place.end_column - 1].encode())
+            yield "Call", place.end_line, end, ""
+
+
+def _expected(tree: ast.AST) -> Iterator[Found]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield "Name", node.lineno, node.col_offset, node.id
+        elif isinstance(node, ast.Attribute):
+            yield "Attribute", node.lineno, node.col_offset, node.attr
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield "FunctionDef", node.lineno, node.col_offset, node.name
+        elif isinstance(node, ast.Call):
+            yield "Call", node.end_lineno or 0, node.end_col_offset or 0, ""
 
 
 @pytest.mark.parametrize("text", TRICKY)
 def test_tricky_syntax(text: str) -> None:
-    assert_same(text)
+    assert_places(text)
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.name)
 def test_the_standard_library(path: Path) -> None:
-    assert_same(path.read_text(encoding="utf-8"))
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.sampled_from(EXAMPLES), st.randoms(use_true_random=False))
-def test_examples_with_other_tokens(text: str, random: object) -> None:
-    """Texts that Python parses after some of their characters were replaced.
-
-    Not by a form feed: libcst 1.9 loses one that stands before code on its line.
-    """
-    characters = list(text)
-    for _ in range(random.randint(0, 4)):  # type: ignore[attr-defined]
-        place = random.randrange(len(characters))  # type: ignore[attr-defined]
-        characters[place] = random.choice("()[]{}:,.= \n'\"*+-aé0fl;#\\")  # type: ignore[attr-defined]
-    changed = "".join(characters)
-    try:
-        lower_ast.body_facts(changed)
-        lower.body_facts(changed)
-    except Exception:  # one of them does not parse it
-        return
-    assert_same(changed)
+    assert_places(path.read_text(encoding="utf-8"))
 
 
 BAD = """
@@ -145,7 +135,7 @@ def test_syntax_newer_than_this_python_is_read_by_libcst() -> None:
 
 def _fails(text: str) -> bool:
     try:
-        lower_ast.body_facts(text)
+        ast.parse(text)
     except SyntaxError:
         return True
     return False
@@ -164,13 +154,80 @@ def test_a_form_feed_is_no_line_end() -> None:
     assert count and "\x0c" in fixed and not analyze([Source("a.py", "a", fixed)]).findings
 
 
-def test_what_libcst_cannot_read_is_linted_and_not_fixed() -> None:
+def test_what_libcst_cannot_read_is_left_out() -> None:
     text = f"(x): int = 1\n{BAD}"
     with pytest.raises(libcst.ParserSyntaxError):
         libcst.parse_module(text)
-    found = analyze([Source("a.py", "a", text)]).findings
-    assert [item.code for item in found if item.fix is not None] == ["BN101"]
-    assert fix_text(text, found, unsafe=True) == (text, 0)
+    result = analyze([Source("a.py", "a", text)])
+    assert [item.code for item in result.findings] == ["BN101"]
+    assert [error.fatal for error in result.errors] == [True]
+    assert "libcst cannot read" in result.errors[0].message
+
+
+LOOP = """\
+def train(a, b):
+    {}
+        c = a
+    return c
+
+
+print(train.name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "message"),
+    [
+        ("x = (1\ny = 2\n", 1, 5, "'(' was never closed"),
+        ("x = 1\ny = 'a\nz = 3\n", 2, 5, "unterminated string literal (detected at line 2)"),
+        ("x = 1\ndef f(:\n    pass\n", 2, 7, "invalid syntax"),
+        ("x = 1\n\n\ny = [1)\n", 4, 7, "closing parenthesis ')' does not match opening"),
+        (LOOP.format("if a b:"), 2, 0, ""),
+        (LOOP.format("for a b:"), 2, 11, "invalid syntax"),
+        (LOOP.format("with a as 1 + b c:"), 2, 0, ""),
+        ("a\n\nif b:\nc = 1\n", 3, 0, "expected an indented block after 'if' statement on line 3"),
+    ],
+)
+def test_a_syntax_error_reads_as_python_s(text: str, line: int, column: int, message: str) -> None:
+    parsed = parse(text)
+    assert parsed.error.startswith(f"syntax error: {message}") and parsed.fatal
+    assert parsed.line == line and (not column or parsed.column == column)
+    assert "\n" not in parsed.error
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "x = (1",
+        "y = 'a",
+        "def f(:\n    pass",
+        "class A:\n    def f(self):\n        return 1 +\n    def g(self): pass",
+        "try:\n    a b\nexcept C:\n    d",
+        "<<<<<<< HEAD",
+        "x = 5 $ 3",
+        "  x = 1",
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_a_statement_that_does_not_parse_hides_nothing_else(broken: str, before: bool) -> None:
+    text = f"{broken}\n{BAD}" if before else f"{BAD}{broken}\n"
+    result = analyze([Source("a.py", "a", text)])
+    plain = analyze([Source("a.py", "a", BAD)]).findings[0].location.line
+    line = plain + (broken.count("\n") + 1 if before else 0)
+    assert [(item.code, item.location.line) for item in result.findings] == [("BN101", line)]
+    assert result.findings[0].confidence < Confidence.HIGH and result.findings[0].fix is None
+    (error,) = result.errors
+    assert error.fatal and "left out" in error.message
+
+
+def test_a_line_that_does_not_parse_hides_nothing_else_of_its_function() -> None:
+    body = "".join(f"    {line}\n" for line in BAD.strip().splitlines())
+    text = f"def main():\n    a b c\n    if x y:\n        z = 1\n{body}\nmain()\n"
+    result = analyze([Source("a.py", "a", text)])
+    assert [item.code for item in result.findings] == ["BN101"]
+    assert [error.message.rpartition("(")[2] for error in result.errors] == [
+        "this statement and 1 more were left out, the rest was analyzed)"
+    ]
 
 
 def test_a_template_string_holds_its_expressions() -> None:

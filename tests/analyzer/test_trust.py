@@ -11,7 +11,8 @@ import pytest
 
 from bnlint.analyzer.analysis import analyze
 from bnlint.analyzer.syntax.nesting import MAX_BRACKETS
-from bnlint.analyzer.tasks import TOO_DEEP, parse
+from bnlint.analyzer.syntax.recovery import TOO_DEEP
+from bnlint.analyzer.tasks import parse
 from bnlint.findings import FileError
 from bnlint.sources.files import Source, discover, read_source
 
@@ -45,11 +46,44 @@ MANY = 10_000
         "x = " + "1 if a else " * MANY + "1",
         "x = " + "lambda: " * MANY + "1",
         "if a: pass\n" + "elif a: pass\n" * MANY,
+        "x = " + '"a" ' * MANY,
+        "x = [a" + " for a in b" * MANY + "]",
+        "x = " + "{1:" * MANY + "1" + "}" * MANY,
+        "x = f'{" + "(" * MANY + ")" * MANY + "}'",
+        """x = f'{a("}' '")}' + """ + "(" * MANY + ")" * MANY,
+        "x = " + "(yield " * MANY + ")" * MANY,
+        "x = f(" + "lambda x=(" * MANY,
+        "import " + ".".join("a" * MANY),
+        "match x:\n case " + "A(" * 20 + ")" * 20 + ": pass",
+        "match x:\n case " + "[" * 40 + "]" * 40 + ": pass",
+        "match x:\n case " + "{1:" * 20 + "1" + "}" * 20 + ": pass",
     ],
     ids=lambda text: text[:12],
 )
 def test_deep_expressions_are_refused_at_once(text: str) -> None:
     assert parse(text + "\n").error == TOO_DEEP
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "return (\n" * MANY,
+        "x = f(" + "1 2, " * MANY,
+        "".join(" " * i + "if a:\n" for i in range(300)),
+        "x = " + "[" * 150 + "1 2" + "]" * 150,
+        "(" + ")" * MANY,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_deep_and_broken_expressions_are_syntax_errors(text: str) -> None:
+    assert parse(text + "\n").error.startswith("syntax error: ")
+
+
+def test_what_is_nested_too_deeply_hides_nothing_else() -> None:
+    deep = f"{PROGRAM}deep = {'[' * MANY}{']' * MANY}\n"
+    result = analyze([Source("deep.py", "deep", deep)])
+    assert [finding.code for finding in result.findings] == ["BN101"]
+    assert [error.line for error in result.errors] == [PROGRAM.count("\n") + 1]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +95,10 @@ def test_deep_expressions_are_refused_at_once(text: str) -> None:
         "x = '''" + "([{\n" * MANY + "'''",
         "x = {" + "'a': f(a.b, [1]),\n" * 500 + "}",
         "# " + "(" * MANY,
-        "x = " + '"a" ' * MANY,
-        "x = [a" + " for a in b" * MANY + "]",
+        "x = " + '"a" ' * 200,
+        "x = [a" + " for a in b" * 200 + "]",
+        "if a: pass\n" + "elif a: pass\n" * 200,
+        "x = " + "a + " * 200 + "b",
     ],
     ids=lambda text: text[:12],
 )
@@ -101,7 +137,7 @@ def test_python_2_is_converted_and_findings_stand_in_the_original() -> None:
 def test_what_is_no_python_at_all_is_a_fatal_error() -> None:
     result = analyze([Source("x.py", "x", "import tensorflow\nbatch_norm minimize\n")])
     (error,) = result.errors
-    assert error.fatal and "not valid Python 3" in error.message and error.line == 2
+    assert error.fatal and "syntax error" in error.message and error.line == 2
 
 
 def test_huge_files_are_not_read(tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
-"""Facts from libcst, which parses Python of every version, newer than the running one too."""
+"""Facts from a libcst tree, which is of any version of Python 3, newer than the running one too."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import libcst as cst
 
-from bnlint.analyzer.syntax import lowering, nodes
-from bnlint.analyzer.syntax.lowering import Lowering, Span
-from bnlint.analyzer.syntax.positions import spans
+from bnlint.analyzer.syntax import nodes
+from bnlint.analyzer.syntax.positions import Span, spans
 
 _BINARY = {
     cst.Add: "+", cst.Subtract: "-", cst.Multiply: "*", cst.Divide: "/", cst.FloorDivide: "//",
@@ -38,15 +37,17 @@ def body_facts(text: str) -> tuple[list[nodes.Stmt], frozenset[str]]:
       RecursionError: it nests too deeply.
     """
     tree = cst.parse_module(text)
-    walk = _CstLowering(tree, text)
+    walk = _Lowering(tree, text)
     return walk.block(tree.body), frozenset(walk.identifiers)
 
 
-class _CstLowering(Lowering):
-    """One walk over a tree."""
+class _Lowering:
+    """One walk over a tree: names and scopes met so far."""
 
     def __init__(self, tree: cst.Module, text: str):
-        super().__init__()
+        self.scopes: list[str] = []
+        self.identifiers: set[str] = set()
+        self.yields = False
         self.text = text
         self.spans = spans(tree)
 
@@ -133,7 +134,7 @@ class _CstLowering(Lowering):
 
     def match(self, node: cst.Match) -> nodes.Stmt:
         cases = [self.block(case.body) for case in node.cases]
-        return lowering.matched(self.span(node), self.expr(node.subject), cases)
+        return _matched(self.span(node), self.expr(node.subject), cases)
 
     def function(self, node: cst.FunctionDef) -> nodes.Stmt:
         decorators = [self.expr(item.decorator) for item in node.decorators]
@@ -161,6 +162,58 @@ class _CstLowering(Lowering):
         return self.class_definition(
             self.span(node), node.name.value, bases, decorators, lambda: self.block(node.body)
         )
+
+    def definition(
+        self,
+        span: Span,
+        name: str,
+        params: list[nodes.Param],
+        decorators: list[nodes.Expr],
+        body: Callable[[], list[nodes.Stmt]],
+    ) -> nodes.FunctionDef:
+        """A function, with the identifiers that its body mentions."""
+        outer = self.identifiers, self.yields
+        self.identifiers, self.yields = set(), False
+        self.scopes.append(name)
+        qualname = ".".join(self.scopes)
+        statements = body()
+        self.scopes.pop()
+        reads, is_generator = frozenset(self.identifiers), self.yields
+        self.identifiers, self.yields = outer
+        self.identifiers |= reads
+        return nodes.FunctionDef(
+            *span, name, qualname, params, statements, decorators, reads, is_generator
+        )
+
+    def class_definition(
+        self,
+        span: Span,
+        name: str,
+        bases: list[nodes.Expr],
+        decorators: list[nodes.Expr],
+        body: Callable[[], list[nodes.Stmt]],
+    ) -> nodes.ClassDef:
+        """A class."""
+        self.scopes.append(name)
+        qualname = ".".join(self.scopes)
+        statements = body()
+        self.scopes.pop()
+        return nodes.ClassDef(*span, name, qualname, bases, statements, decorators)
+
+    def imported(self, span: Span, names: list[tuple[str, str]]) -> nodes.Import:
+        """`import name as alias, ...`."""
+        for name, alias in names:
+            self.identifiers.update(name.split("."))
+            self.identifiers.add(alias)
+        return nodes.Import(*span, names)
+
+    def imported_from(
+        self, span: Span, level: int, module: str, names: list[tuple[str, str]]
+    ) -> nodes.ImportFrom:
+        """`from module import name as alias, ...`."""
+        self.identifiers.update(module.split("."))
+        self.identifiers.update(name for name, _ in names)
+        return nodes.ImportFrom(*span, level, module, names)
 
     def import_(self, node: cst.Import) -> nodes.Stmt:
         names = [(_dotted(alias.name), _alias(alias)) for alias in node.names]
@@ -213,20 +266,20 @@ class _CstLowering(Lowering):
         return nodes.Attribute(*self.span(node), value, node.attr.value)
 
     def literal(self, node: cst.Integer | cst.Float) -> nodes.Expr:
-        return lowering.number(self.span(node), _evaluated(node.value))
+        return _number(self.span(node), _evaluated(node.value))
 
     def string(self, node: cst.SimpleString | cst.ConcatenatedString) -> nodes.Expr:
         """A string, which may be written in pieces."""
         span, pieces = self.span(node), _pieces(node)
         if not all(isinstance(piece, cst.SimpleString) for piece in pieces):
             inner = [part for piece in pieces for part in getattr(piece, "parts", ())]
-            return lowering.formatted(span, self.format_parts(inner))
+            return nodes.Other(*span, self.format_parts(inner))
         values = [_evaluated(piece.value) for piece in pieces]
         if all(isinstance(value, bytes) for value in values):
             return nodes.Other(*span, [])
         text = self.text[span[0] : span[1]]
         known = all(isinstance(value, str) for value in values)
-        return lowering.string(span, "".join(values) if known else text, text)
+        return _string(span, "".join(values) if known else text, text)
 
     def format_parts(self, contents: Sequence[Any]) -> list[nodes.Expr]:
         parts: list[nodes.Expr] = []
@@ -246,7 +299,7 @@ class _CstLowering(Lowering):
 
     def tuple_(self, node: cst.Tuple) -> nodes.Expr:
         items = [self.element(item) for item in node.elements]
-        return lowering.tuple_display(items, self.span(node)[1] + 1)
+        return _tuple_display(items, self.span(node)[1] + 1)
 
     def display(self, node: cst.List | cst.Set) -> nodes.Expr:
         kind = "list" if isinstance(node, cst.List) else "set"
@@ -254,7 +307,7 @@ class _CstLowering(Lowering):
 
     def element(self, node: cst.BaseElement) -> nodes.Expr:
         value = self.expr(node.value)
-        return lowering.starred(value) if isinstance(node, cst.StarredElement) else value
+        return _starred(value) if isinstance(node, cst.StarredElement) else value
 
     def dict_(self, node: cst.Dict) -> nodes.Expr:
         items: list[tuple[nodes.Expr | None, nodes.Expr]] = []
@@ -269,18 +322,18 @@ class _CstLowering(Lowering):
 
     def boolean(self, node: cst.BooleanOperation) -> nodes.Expr:
         op = "and" if isinstance(node.operator, cst.And) else "or"
-        return lowering.chained(self.span(node), op, map(self.expr, _operands(node)))
+        return _chained(self.span(node), op, map(self.expr, _operands(node)))
 
     def compare(self, node: cst.Comparison) -> nodes.Expr:
         pairs = [
             (_COMPARE.get(type(target.operator), "?"), self.expr(target.comparator))
             for target in node.comparisons
         ]
-        return lowering.compared(self.span(node), self.expr(node.left), pairs)
+        return _compared(self.span(node), self.expr(node.left), pairs)
 
     def unary(self, node: cst.UnaryOperation) -> nodes.Expr:
         op = _UNARY[type(node.operator)]
-        return lowering.negated(self.span(node), op, self.expr(node.expression))
+        return _negated(self.span(node), op, self.expr(node.expression))
 
     def ternary(self, node: cst.IfExp) -> nodes.Expr:
         span = self.span(node)
@@ -308,14 +361,14 @@ class _CstLowering(Lowering):
     def lambda_(self, node: cst.Lambda) -> nodes.Expr:
         span, params = self.span(node), self.parameters(node.params)
         function = self.definition(
-            span, "<lambda>", params, [], lambda: lowering.lambda_body(self.expr(node.body))
+            span, "<lambda>", params, [], lambda: _lambda_body(self.expr(node.body))
         )
         return nodes.Lambda(*span, function)
 
     def comprehension(self, node: cst.ListComp | cst.SetComp | cst.GeneratorExp) -> nodes.Expr:
         kind, element = type(node).__name__.lower(), self.expr(node.elt)
         loops = self.loops(node.for_in)
-        span = lowering.comprehension_span(self.span(node), kind, element, loops)
+        span = _comprehension_span(self.span(node), kind, element, loops)
         return nodes.Comprehension(*span, kind, None, element, loops)
 
     def dict_comprehension(self, node: cst.DictComp) -> nodes.Expr:
@@ -339,6 +392,83 @@ class _CstLowering(Lowering):
         self.yields = True
         value = node.value.item if isinstance(node.value, cst.From) else node.value
         return nodes.Other(*self.span(node), [self.expr(value)] if value else [], yields=True)
+
+
+def _lambda_body(value: nodes.Expr) -> list[nodes.Stmt]:
+    """A lambda's body as a function's."""
+    return [nodes.Return(value.start, value.end, value)]
+
+
+def _negated(span: Span, op: str, value: nodes.Expr) -> nodes.Expr:
+    """`op value`; a negative number is a constant."""
+    if op == "-" and isinstance(value, nodes.Const) and isinstance(value.value, int | float):
+        return nodes.Const(*span, -value.value)
+    return nodes.Unary(*span, op, value)
+
+
+def _number(span: Span, value: object) -> nodes.Expr:
+    """A real number of at most 64 bits; others are not told apart."""
+    if isinstance(value, int | float) and abs(value) < 2**63:
+        return nodes.Const(*span, value)
+    return nodes.Other(*span, [])
+
+
+def _string(span: Span, value: str, text: str) -> nodes.Const:
+    """A string constant; `text`, as it is written, if it holds half a surrogate pair."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        value = text
+    return nodes.Const(*span, value)
+
+
+def _chained(span: Span, op: str, values: Iterable[nodes.Expr]) -> nodes.Expr:
+    """`a and b and c`, from the left."""
+    first, *others = values
+    for value in others:
+        first = nodes.BoolOp(*span, op, first, value)
+    return first
+
+
+def _compared(span: Span, left: nodes.Expr, others: Iterable[tuple[str, nodes.Expr]]) -> nodes.Expr:
+    """`a < b < c` as `a < b and b < c`."""
+    parts: list[nodes.Expr] = []
+    for op, right in others:
+        parts.append(nodes.Compare(*span, op, left, right))
+        left = right
+    return _chained(span, "and", parts)
+
+
+def _tuple_display(items: list[nodes.Expr], end: int) -> nodes.Display:
+    """A tuple: from its first item to its last (parsers differ about the parentheses).
+
+    `end`: where an empty tuple stands.
+    """
+    start, end = (items[0].start, items[-1].end) if items else (end, end)
+    return nodes.Display(start, end, "tuple", items)
+
+
+def _starred(value: nodes.Expr) -> nodes.Starred:
+    """`*value`, in the place of its value."""
+    return nodes.Starred(value.start, value.end, value)
+
+
+def _comprehension_span(
+    span: Span, kind: str, element: nodes.Expr, loops: Sequence[nodes.Loop]
+) -> Span:
+    """A generator's place is without its parentheses, which may be those of a call."""
+    if kind != "generatorexp":
+        return span
+    _, iterable, conditions = loops[-1]
+    return element.start, (conditions[-1] if conditions else iterable).end
+
+
+def _matched(span: Span, subject: nodes.Expr, cases: Sequence[list[nodes.Stmt]]) -> nodes.Stmt:
+    """A match is an if over an undecided test, one branch per case."""
+    orelse: list[nodes.Stmt] = []
+    for case in reversed(cases):
+        orelse = [nodes.If(*span, nodes.Other(*span, [subject]), case, orelse)]
+    return orelse[0] if orelse else nodes.ExprStmt(*span, subject)
 
 
 def _evaluated(literal: str) -> Any:
@@ -383,56 +513,56 @@ def _alias(node: cst.ImportAlias) -> str:
     return ""
 
 
-_STATEMENTS: dict[type, Callable[[_CstLowering, Any], nodes.Stmt | None]] = {
-    cst.Expr: _CstLowering.expr_statement,
-    cst.Assign: _CstLowering.assign,
-    cst.AnnAssign: _CstLowering.ann_assign,
-    cst.AugAssign: _CstLowering.aug_assign,
-    cst.Return: _CstLowering.return_,
-    cst.If: _CstLowering.if_,
-    cst.For: _CstLowering.for_,
-    cst.While: _CstLowering.while_,
-    cst.With: _CstLowering.with_,
-    cst.Try: _CstLowering.try_,
-    cst.TryStar: _CstLowering.try_,
-    cst.Match: _CstLowering.match,
-    cst.FunctionDef: _CstLowering.function,
-    cst.ClassDef: _CstLowering.class_,
-    cst.Import: _CstLowering.import_,
-    cst.ImportFrom: _CstLowering.import_from,
-    cst.Raise: _CstLowering.raise_,
-    cst.Break: _CstLowering.break_,
-    cst.Continue: _CstLowering.continue_,
-    cst.Global: _CstLowering.global_,
-    cst.Nonlocal: _CstLowering.global_,
+_STATEMENTS: dict[type, Callable[[_Lowering, Any], nodes.Stmt | None]] = {
+    cst.Expr: _Lowering.expr_statement,
+    cst.Assign: _Lowering.assign,
+    cst.AnnAssign: _Lowering.ann_assign,
+    cst.AugAssign: _Lowering.aug_assign,
+    cst.Return: _Lowering.return_,
+    cst.If: _Lowering.if_,
+    cst.For: _Lowering.for_,
+    cst.While: _Lowering.while_,
+    cst.With: _Lowering.with_,
+    cst.Try: _Lowering.try_,
+    cst.TryStar: _Lowering.try_,
+    cst.Match: _Lowering.match,
+    cst.FunctionDef: _Lowering.function,
+    cst.ClassDef: _Lowering.class_,
+    cst.Import: _Lowering.import_,
+    cst.ImportFrom: _Lowering.import_from,
+    cst.Raise: _Lowering.raise_,
+    cst.Break: _Lowering.break_,
+    cst.Continue: _Lowering.continue_,
+    cst.Global: _Lowering.global_,
+    cst.Nonlocal: _Lowering.global_,
 }
 
-_EXPRESSIONS: dict[type, Callable[[_CstLowering, Any], nodes.Expr]] = {
-    cst.Name: _CstLowering.name,
-    cst.Attribute: _CstLowering.attribute,
-    cst.Integer: _CstLowering.literal,
-    cst.Float: _CstLowering.literal,
-    cst.SimpleString: _CstLowering.string,
-    cst.ConcatenatedString: _CstLowering.string,
-    cst.FormattedString: _CstLowering.string,
-    cst.TemplatedString: _CstLowering.string,
-    cst.Call: _CstLowering.call,
-    cst.List: _CstLowering.display,
-    cst.Tuple: _CstLowering.tuple_,
-    cst.Set: _CstLowering.display,
-    cst.Dict: _CstLowering.dict_,
-    cst.BinaryOperation: _CstLowering.binary,
-    cst.BooleanOperation: _CstLowering.boolean,
-    cst.Comparison: _CstLowering.compare,
-    cst.UnaryOperation: _CstLowering.unary,
-    cst.IfExp: _CstLowering.ternary,
-    cst.Subscript: _CstLowering.subscript,
-    cst.StarredElement: _CstLowering.element,
-    cst.Lambda: _CstLowering.lambda_,
-    cst.ListComp: _CstLowering.comprehension,
-    cst.SetComp: _CstLowering.comprehension,
-    cst.GeneratorExp: _CstLowering.comprehension,
-    cst.DictComp: _CstLowering.dict_comprehension,
-    cst.NamedExpr: _CstLowering.walrus,
-    cst.Yield: _CstLowering.yield_,
+_EXPRESSIONS: dict[type, Callable[[_Lowering, Any], nodes.Expr]] = {
+    cst.Name: _Lowering.name,
+    cst.Attribute: _Lowering.attribute,
+    cst.Integer: _Lowering.literal,
+    cst.Float: _Lowering.literal,
+    cst.SimpleString: _Lowering.string,
+    cst.ConcatenatedString: _Lowering.string,
+    cst.FormattedString: _Lowering.string,
+    cst.TemplatedString: _Lowering.string,
+    cst.Call: _Lowering.call,
+    cst.List: _Lowering.display,
+    cst.Tuple: _Lowering.tuple_,
+    cst.Set: _Lowering.display,
+    cst.Dict: _Lowering.dict_,
+    cst.BinaryOperation: _Lowering.binary,
+    cst.BooleanOperation: _Lowering.boolean,
+    cst.Comparison: _Lowering.compare,
+    cst.UnaryOperation: _Lowering.unary,
+    cst.IfExp: _Lowering.ternary,
+    cst.Subscript: _Lowering.subscript,
+    cst.StarredElement: _Lowering.element,
+    cst.Lambda: _Lowering.lambda_,
+    cst.ListComp: _Lowering.comprehension,
+    cst.SetComp: _Lowering.comprehension,
+    cst.GeneratorExp: _Lowering.comprehension,
+    cst.DictComp: _Lowering.dict_comprehension,
+    cst.NamedExpr: _Lowering.walrus,
+    cst.Yield: _Lowering.yield_,
 }

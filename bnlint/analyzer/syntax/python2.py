@@ -11,34 +11,57 @@ import bisect
 import difflib
 import functools
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import lines_of
 
-NOTICE = "Python 2 syntax: analyzed as converted to Python 3 by fissix"
+NOTICE = "Python 2: analyzed as converted to Python 3 by fissix"
 _FIXERS = "print except exec repr ne numliterals raise throw tuple_params".split()
 
 
 @functools.cache
-def _tool() -> Any:
-    from fissix.refactor import RefactoringTool
+def _tool(print_function: bool) -> Any:
+    from fissix.pgen2 import driver
 
-    logging.getLogger("fissix").setLevel(logging.CRITICAL)
-    return RefactoringTool([f"fissix.fixes.fix_{name}" for name in _FIXERS])
-
-
-def to_python3(text: str, path: str) -> str | None:
-    """`text` in Python 3 with the same number of lines; None if fissix cannot tell how."""
+    packaged = driver.load_packaged_grammar
+    # Its own grammar is read anew: fissix would trust a pickle in the user's cache folder, and
+    # fail where there is none and it cannot be written.
+    driver.load_packaged_grammar = lambda _, source: driver.load_grammar(
+        source, save=False, force=True
+    )
     try:
-        converted = str(_tool().refactor_string(text if text.endswith("\n") else text + "\n", path))
+        from fissix.refactor import RefactoringTool
+    finally:
+        driver.load_packaged_grammar = packaged
+    logging.getLogger("fissix").setLevel(logging.CRITICAL)
+    fixers = [f"fissix.fixes.fix_{name}" for name in _FIXERS]
+    return RefactoringTool(fixers, {"print_function": print_function})
+
+
+def to_python3(text: str, print_function: bool = False) -> str | None:
+    """`text` in Python 3 with the same number of lines; None if fissix cannot tell how.
+
+    Args:
+      text: Python 2.
+      print_function: `print` is a function in it, as after a `__future__` import.
+    """
+    try:
+        whole = text if text.endswith("\n") else text + "\n"
+        converted = str(_tool(print_function).refactor_string(whole, ""))
     except Exception:  # fissix raises whatever its fixers run into
         return None
     if not text.endswith("\n"):
         converted = converted.removesuffix("\n")
+    converted = _INDENT.sub(lambda indent: indent[0].expandtabs(8), converted)
     same = converted.count("\n") == text.count("\n")
     return converted if same and converted != text else None
+
+
+# Python 3 wants tabs and spaces to agree; to Python 2 a tab goes to the next multiple of 8.
+_INDENT = re.compile(r"^[ ]*\t[ \t]*", re.MULTILINE)
 
 
 def moved(facts: nodes.ModuleFacts, converted: str, original: str) -> nodes.ModuleFacts:
