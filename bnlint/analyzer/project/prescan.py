@@ -14,13 +14,14 @@ import msgspec
 _LOG = re.compile(r"log\b(?<!\wlog)")
 _BY_NAME = ("import_module", "__import__", "spec_from_file_location", "load_source", "load_module")
 _STRING = re.compile(r"""["']([A-Za-z_][\w.]*)""")
-# Bounded and without overlapping repeats: linear on any text.
-_IMPORT = re.compile(r"import\b(?<!\wimport)[ \t]*(\((?:[^()#]|#[^\n]*)*\)|(?:\\\r?\n|[^\n#;])*)")
-_FROM = re.compile(
-    r"from(?<!\wfrom)[ \t]+(?:\\\r?\n[ \t]*)?([.\w\t ]{1,300}?)[ \t]*(?:\\\r?\n[ \t]*)?\Z"
-)
-_BEFORE = 400  # characters before `import` in which its `from` stands
+_IMPORT = re.compile(r"import\b(?<!\wimport)[ \t]*(\()?")
+# What follows it. Nothing has to come after these, so that nothing is ever tried again.
+_NAMES = re.compile(r"(?:\\\r?\n|[^\n#;])*")
+_NAMES_IN_BRACKETS = re.compile(r"(?:[^()#]|#[^\n]*)*")
 _COMMENT = re.compile(r"#[^\n]*")
+_BEFORE = 400  # characters before `import` in which its `from` stands
+_AFTER = 2000  # characters after it in which the names stand
+_MAX_PARTS = 100  # of a dotted name
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -89,16 +90,21 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _imports(text: str) -> list[Import]:
     found: list[Import] = []
-    for match in _IMPORT.finditer(text):
+    place = 0
+    while (match := _IMPORT.search(text, place)) is not None:
+        end = min(match.end() + _AFTER, len(text))
+        pattern = _NAMES_IN_BRACKETS if match[1] else _NAMES
+        listed = pattern.match(text, match.end(), end)
+        assert listed is not None  # it may be empty
+        # In brackets that only look like a list of names, as in prose, another import may begin.
+        place = match.end() if match[1] else listed.end()
         names = [
             part.split()[0]
-            for part in _COMMENT.sub("", match[1]).strip("()").replace("\\", " ").split(",")
+            for part in _COMMENT.sub("", listed[0]).replace("\\", " ").split(",")
             if part.split()
         ]
-        start = match.start()
-        source = _FROM.search(text[max(start - _BEFORE, 0) : start])
-        if source is not None:
-            module = source[1].replace(" ", "").replace("\t", "")
+        module = _module_before(text[max(match.start() - _BEFORE, 0) : match.start()])
+        if module is not None:
             dotted = module.lstrip(".")
             found.append(Import(len(module) - len(dotted), dotted, tuple(names)))
         else:
@@ -106,5 +112,20 @@ def _imports(text: str) -> list[Import]:
     return found
 
 
+def _module_before(text: str) -> str | None:
+    """The module of the `from module` that a text ends in."""
+    place = text.rfind("from")
+    while place >= 0:
+        after = text[place + 4 :].replace("\\\r\n", " ").replace("\\\n", " ")
+        is_word = place == 0 or not (text[place - 1].isalnum() or text[place - 1] == "_")
+        if is_word and after[:1] in (" ", "\t", "."):
+            module = after.replace(" ", "").replace("\t", "")
+            is_name = all(part.isidentifier() for part in module.split(".") if part)
+            return module if module and is_name else None
+        place = text.rfind("from", 0, place)
+    return None
+
+
 def _is_dotted(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))
+    parts = name.split(".")
+    return len(parts) <= _MAX_PARTS and all(part.isidentifier() for part in parts)
