@@ -158,7 +158,7 @@ class HandWritten:
         norm.location, norm.time = location, recorder.interpreter.tick()
         norm.frames = tuple(recorder.interpreter.frames)
         norm.conditional, norm.path = recorder.conditional, recorder.interpreter.path
-        norm.training = flag or _flag(norm, known)
+        norm.training = _flag(norm, known, flag)
         recorder.remember_path(norm)
         recorder.program.batch_norms.append(norm)
         if not known.batch.isdisjoint(result.runs):
@@ -240,7 +240,8 @@ class HandWritten:
             norm.updates = "collection"
             norm.collection = UPDATE_OPS if UPDATE_OPS in holding else holding[0]
         else:
-            norm.updates = "op"
+            # What is assigned to trainable variables only may be their first values.
+            norm.updates = "unknown" if norm.statistics_trainable else "op"
 
     def _part(self, norm: BatchNorm, owners: list[BatchNorm]) -> bool:
         return any(self.one(owner) is norm for owner in owners)
@@ -271,8 +272,10 @@ def _role(op: str, roles: tuple[str, str]) -> str:
     return ""
 
 
-def _flag(norm: BatchNorm, known: Statistics) -> Flag:
+def _flag(norm: BatchNorm, known: Statistics, passed: Flag | None) -> Flag:
     """The training flag of a batch norm that was built with these statistics."""
+    if passed is not None and passed.key:
+        return passed
     if known.switch is not None:
         return known.switch
     parameter = norm.frames[-1].training_parameter if norm.frames else None
@@ -280,4 +283,4 @@ def _flag(norm: BatchNorm, known: Statistics) -> Flag:
     kind = FlagKind.TRUE if known.batch else FlagKind.FALSE
     if value is not None and value.kind is kind:
         return value
-    return Flag(kind, explicit=False)
+    return passed or Flag(kind, explicit=False)
