@@ -112,7 +112,7 @@ def _unused(item: Suppression, path: str) -> Finding:
     return Finding(
         code=UNUSED,
         name="unused-suppression",
-        message=f"This comment suppresses {what}, but there is no such finding here.",
+        message=f"this comment suppresses {what}, but there is no such finding here",
         location=Location(path, item.line, item.column, item.line, item.end_column),
         severity=Severity.INFO,
         confidence=Confidence.HIGH,
