@@ -42,6 +42,8 @@ def run_program(script: str, folder: str) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.environ.update(_ENVIRONMENT)
+    # Children start with a safe path (see runner.py); programs import what is beside them.
+    sys.path.insert(0, str(Path(script).parent))
     from bnlint.runtime.monitor.run_script import run_script
 
     evaluations = Evaluations()
