@@ -8,20 +8,38 @@ tensor is normalized with them, the batch norm is built. Moments that normalize 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
+from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import Const, Statistics, Symbol, Value, leaves
+from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
-from bnlint.program.events import UPDATE_OPS, BatchNorm, Flag, FlagKind
-
-if TYPE_CHECKING:
-    from bnlint.analyzer.apis.graph_state import Recorder
+from bnlint.program.events import UPDATE_OPS, BatchNorm, Flag, FlagKind, Program
 
 LOSSES = "losses"  # what is in this collection may wait for updates, but is none
+
+
+class GraphState(Protocol):
+    """What hand-written batch norms ask of the graph that they are built in: see Recorder."""
+
+    @property
+    def interpreter(self) -> Interpreter: ...
+    @property
+    def program(self) -> Program: ...
+    @property
+    def graph(self) -> int: ...
+    @property
+    def scopes(self) -> Sequence[Any]: ...
+    @property
+    def collections(self) -> Sequence[Any]: ...
+    @property
+    def conditional(self) -> bool: ...
+    def here(self, node: nodes.Node) -> Location: ...
+    def remember_path(self, event: object) -> None: ...
 
 
 @dataclass
@@ -48,7 +66,7 @@ class HandWritten:
 
     # --- statistics on their way -----------------------------------------------------------
 
-    def begin(self, recorder: Recorder, inputs: Symbol, location: Location) -> BatchNorm:
+    def begin(self, recorder: GraphState, inputs: Symbol, location: Location) -> BatchNorm:
         """The batch norm that the moments of `inputs` may be for."""
         event = BatchNorm(
             location=location, definition=None, api="custom", training=Flag(FlagKind.UNKNOWN),
@@ -105,7 +123,7 @@ class HandWritten:
         held = self.averages.setdefault(name, [])
         held.extend(norm for norm in batch if norm not in held)
 
-    def is_switched(self, recorder: Recorder, decay: Value | None, known: Statistics) -> bool:
+    def is_switched(self, recorder: GraphState, decay: Value | None, known: Statistics) -> bool:
         """Something may decide whether the average that is updated here moves."""
         constant = decay is None or isinstance(decay, Const)
         return bool(recorder.conditions) or known.switch is not None or not constant
@@ -113,7 +131,7 @@ class HandWritten:
     # --- arithmetic ------------------------------------------------------------------------
 
     def computed(
-        self, recorder: Recorder, op: str, left: Value, right: Value, result: Symbol
+        self, recorder: GraphState, op: str, left: Value, right: Value, result: Symbol
     ) -> Symbol:
         """`left op right` is `result`: perhaps statistics, perhaps what they normalized."""
         mine, theirs = self.statistics_of(left), self.statistics_of(right)
@@ -145,7 +163,7 @@ class HandWritten:
 
     def normalized(
         self,
-        recorder: Recorder,
+        recorder: GraphState,
         location: Location,
         result: Symbol,
         known: Statistics | None,
@@ -167,7 +185,7 @@ class HandWritten:
         return result.replace(batch_norms=norms, statistics=None)
 
     def _built_from(
-        self, recorder: Recorder, known: Statistics, location: Location
+        self, recorder: GraphState, known: Statistics, location: Location
     ) -> BatchNorm | None:
         batch = sorted(known.batch, key=self.begun.index)
         if not batch:
@@ -182,7 +200,7 @@ class HandWritten:
         return first
 
     def _of_averages(
-        self, recorder: Recorder, known: Statistics, location: Location
+        self, recorder: GraphState, known: Statistics, location: Location
     ) -> BatchNorm | None:
         """Normalized with moving averages only: shares them with the batch norm that has them."""
         owners = [norm for name in sorted(known.moving) for norm in self.averages.get(name, ())]
@@ -194,7 +212,7 @@ class HandWritten:
 
     # --- the end ---------------------------------------------------------------------------
 
-    def finish(self, recorder: Recorder) -> None:
+    def finish(self, recorder: GraphState) -> None:
         """Says how each batch norm is updated, and which of them share their averages."""
         program = recorder.program
         if not self.begun and not self.same:
@@ -218,7 +236,7 @@ class HandWritten:
             for later in sharing[1:]:
                 later.reuses = later.reuses or sharing[0]
 
-    def _finish_norm(self, recorder: Recorder, norm: BatchNorm) -> None:
+    def _finish_norm(self, recorder: GraphState, norm: BatchNorm) -> None:
         names = [name for name, owners in self.averages.items() if self._part(norm, owners)]
         norm.statistics_trainable = bool(names) and self.trainable.issuperset(names)
         # Only tf.get_variable in a known scope says whether variables are shared.
@@ -246,7 +264,7 @@ class HandWritten:
     def _part(self, norm: BatchNorm, owners: list[BatchNorm]) -> bool:
         return any(self.one(owner) is norm for owner in owners)
 
-    def built(self, recorder: Recorder, norms: Iterable[BatchNorm]) -> list[BatchNorm]:
+    def built(self, recorder: GraphState, norms: Iterable[BatchNorm]) -> list[BatchNorm]:
         """The batch norms of `norms`, each one once, in the order they were built."""
         found = {self.one(norm) for norm in norms}
         return [norm for norm in recorder.program.batch_norms if norm in found]
