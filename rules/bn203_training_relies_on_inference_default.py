@@ -25,11 +25,10 @@ and activations are never normalized.
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
     for norm in program.batch_norms:
-        if program.starts_pretrained(norm.graph):
-            continue  # a frozen, restored network is trained around on purpose
         ops = program.trained(norm)
         if _is_left_to_default(norm) and ops and norm.trainable is not False:
-            yield _finding(norm, ops[0])
+            # A restored network may be frozen on purpose; few say so by leaving `training` out.
+            yield _finding(norm, ops[0], unsure=program.starts_pretrained(norm.graph))
 
 
 def _is_left_to_default(norm: BatchNorm) -> bool:
@@ -38,18 +37,19 @@ def _is_left_to_default(norm: BatchNorm) -> bool:
     return norm.api == "tf.layers" and flag.is_false and not flag.explicit and unexplained
 
 
-def _finding(norm: BatchNorm, op: TrainOp) -> Finding:
+def _finding(norm: BatchNorm, op: TrainOp, unsure: bool) -> Finding:
     parameter = norm.frames[-1].training_parameter if norm.frames else None
     value = parameter.name if parameter is not None else "True"
     edit = Edit("set-keyword", norm.location, name="training", value=value)
     # `training=True` in a network that is also evaluated would be the next mistake.
     fix = Fix(f"Pass training={value}", (edit,), safe=parameter is not None)
+    unsure = unsure or norm.conditional or op.conditional
     return RULE.finding(
         norm.location,
         "this batch norm is trained in inference mode: `training` is not passed and defaults to "
         "False",
         related=[Related(op.location, "it is trained by this train op")],
-        confidence=Confidence.MEDIUM if norm.conditional or op.conditional else Confidence.HIGH,
+        confidence=Confidence.MEDIUM if unsure else Confidence.HIGH,
         fix=fix,
     )
 

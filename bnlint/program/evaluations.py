@@ -53,10 +53,10 @@ def _add_switched_flags(program: Program) -> None:
             run.clues = (Clue(ClueKind.FED_FALSE, "a flag that training feeds True"), *run.clues)
 
 
-def is_adversarial(program: Program, graph: int) -> bool:
+def is_adversarial(ops: list[TrainOp]) -> bool:
     """Several train ops each train a part of one graph: a GAN, whose samples may well be
     normalized by their own batch on purpose."""
-    return sum(op.trains_some for op in program.train_ops if op.graph == graph) > 1
+    return sum(op.trains_some for op in ops) > 1
 
 
 def _export(program: Program, graph: int, time: int, location: Location) -> None:
@@ -82,7 +82,10 @@ def _of_run(program: Program, run: SessionRun) -> None:
         _add(program, run.location, "second net", untrained, run)
     shared = [norm for norm in run.batch_norms if norm in trained]
     if shared and run.clues and not run.train_ops:
-        _add(program, run.location, "trained net", shared, run, _confidence(program, run))
+        confidence = _confidence(program, run)
+        if run.graph in program.restored and not any(_surely_beside(op, run) for op in ops):
+            confidence = max(confidence, Confidence.MEDIUM)  # as when `if FLAGS.train:` is skipped
+        _add(program, run.location, "trained net", shared, run, confidence)
 
 
 def _train_ops_beside(program: Program, run: SessionRun) -> list[TrainOp]:
@@ -97,6 +100,11 @@ def _train_ops_beside(program: Program, run: SessionRun) -> list[TrainOp]:
     ]
 
 
+def _surely_beside(op: TrainOp, run: SessionRun) -> bool:
+    """Whenever the run happens, the train op was built, too."""
+    return all(run.path.get(condition) is value for condition, value in op.path.items())
+
+
 def _restored(program: Program, run: SessionRun) -> None:
     """The program trains nothing in this graph, whatever the network's class also builds."""
     built = any(op.graph == run.graph for op in program.train_ops)
@@ -104,8 +112,6 @@ def _restored(program: Program, run: SessionRun) -> None:
         if not built and run.graph in program.differentiated:
             return  # it trains in a way that is not understood
         confidence = Confidence.MEDIUM if built else Confidence.HIGH
-        if is_adversarial(program, run.graph):
-            confidence = Confidence.LOW
         confidence = max(confidence, _confidence(program, run))
         _add(program, run.location, "restored session", run.batch_norms, run, confidence)
     elif built and run.evaluates:
@@ -117,7 +123,7 @@ def _confidence(program: Program, run: SessionRun) -> Confidence:
     if ClueKind.FED_FALSE in kinds:
         return Confidence.HIGH
     strong = kinds - {ClueKind.SAMPLING}
-    if not strong or is_adversarial(program, run.graph):
+    if not strong or is_adversarial(_train_ops_beside(program, run)):
         return Confidence.LOW
     return Confidence.HIGH if len(strong) > 1 else Confidence.MEDIUM
 

@@ -168,16 +168,19 @@ class WrongMode:
       norm: the first such batch norm of the network.
       evaluation: the evaluation that shows it most clearly.
       confidence: that the evaluation wants inference mode, and gets this batch norm.
+      omission: the call of a layer function that leaves out the flag which its other calls pass.
     """
 
     norm: BatchNorm
     evaluation: Evaluation
     confidence: Confidence
+    omission: Location | None = None
 
     @property
     def location(self) -> Location:
-        """What has to change: the flag that says True, or the batch norm on its default."""
-        return self.norm.training.location or self.norm.location
+        """What has to change: the call that leaves the flag out, the flag that says True, or the
+        batch norm on its default."""
+        return self.omission or self.norm.training.location or self.norm.location
 
     def related(self) -> list[Related]:
         """The batch norm, unless the finding points at it, and the evaluation."""
@@ -222,16 +225,35 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
                 confidence = min(confidence, Confidence.MEDIUM)
             if norm.only_batch_statistics:  # it may be meant so: nothing else is kept
                 confidence = Confidence.LOW
-            place = _flag_place(norm)
+            omission = omitting_call(program, norm)
+            place = norm.frames[-2].location if omission and norm.frames[1:] else _flag_place(norm)
             if place not in found or found[place].confidence < confidence:
                 first = found[place].norm if place in found else norm
-                found[place] = WrongMode(first, evaluation, confidence)
+                found[place] = WrongMode(first, evaluation, confidence, omission)
     yield from found.values()
 
 
 def is_explicit(norm: BatchNorm) -> bool:
     """Somebody chose its mode: by a flag, or by writing what it normalizes with."""
     return norm.training.explicit or norm.api == "custom"
+
+
+def omitting_call(program: Program, norm: BatchNorm) -> Location | None:
+    """The call of the function around `norm` that leaves its training parameter to the default,
+    where the program's other calls of that function pass it."""
+    if not norm.frames or norm.training.location is None:
+        return None
+    frame = norm.frames[-1]
+    own = frame.training_parameter
+    if own is None or own.passed or frame.call is None:
+        return None
+    for other in program.batch_norms:
+        theirs = other.frames[-1] if other.frames else None
+        if theirs is not None and theirs.location == frame.location:
+            parameter = theirs.training_parameter
+            if parameter is not None and parameter.passed:
+                return frame.call
+    return None
 
 
 def _flag_place(norm: BatchNorm) -> Location:

@@ -10,9 +10,9 @@ from bnlint.program.events import Clue, ClueKind, Frame
 from bnlint.program.words import EVALUATION, INFERENCE, SAMPLING, TRAINING, names_eval_data, words
 
 
-def data_clues(feeds: Value | None, node: nodes.Call) -> Iterator[Clue]:
-    """What is fed is named test, validation or eval data."""
-    for symbol in leaves((feeds,)):
+def data_clues(fetches: Value | None, feeds: Value | None, node: nodes.Call) -> Iterator[Clue]:
+    """What is fed, or what the fetched graph reads, is named test, validation or eval data."""
+    for symbol in leaves((feeds, fetches)):
         for name in sorted(symbol.data_names):
             yield Clue(ClueKind.DATA, name)
         if names_eval_data(symbol.key):
@@ -33,20 +33,37 @@ def function_clues(frames: Iterable[Frame], script: str) -> Iterator[Clue]:
 
 
 def result_clues(statement: nodes.Stmt | None, node: nodes.Call) -> Iterator[Clue]:
-    """The variables that take the result: `val_loss`; not `loss_val`, which is a value."""
-    if not isinstance(statement, nodes.Assign) or not _within(node, statement):
+    """The variables that take the result (`val_loss`; not `loss_val`, which is a value), or the
+    words it is printed with."""
+    if statement is None or not _within(node, statement):
         return
-    names = [name for target in statement.targets for name in nodes.names_in(target)]
-    for name in names:
-        found = words(name)
-        if found and found[-1] == "val":
-            found = found[:-1]
-        if not TRAINING.isdisjoint(found):
-            continue
-        if not EVALUATION.isdisjoint(found):
-            yield Clue(ClueKind.RESULT, name)
-        elif not SAMPLING.isdisjoint(found):
-            yield Clue(ClueKind.SAMPLING, name)
+    if isinstance(statement, nodes.ExprStmt):
+        for part in nodes.nodes_in(statement.value):
+            if isinstance(part, nodes.Const) and isinstance(part.value, str):
+                yield from _purpose([part.value[:60]], ClueKind.RESULT)
+    if not isinstance(statement, nodes.Assign):
+        return
+    for target in statement.targets:
+        for name in nodes.names_in(target):
+            value = name.removesuffix("_val")
+            yield from _purpose([value], ClueKind.RESULT)
+
+
+def branch_clues(around: Iterable[nodes.Stmt | None], node: nodes.Call) -> Iterator[Clue]:
+    """A condition or loop around the run, in its function: `if mode == "test":`, the else of
+    `if FLAGS.train:`, `for batch in val_batches:`."""
+    for statement in around:
+        if isinstance(statement, nodes.If):
+            texts = list(nodes.texts_in(statement.test))
+            if any(_within(node, inner) for inner in statement.body):
+                if not isinstance(statement.test, nodes.Unary):
+                    yield from _purpose(texts, ClueKind.BRANCH)
+            elif not isinstance(statement.test, nodes.Unary | nodes.BoolOp):
+                named = [text for text in texts if not TRAINING.isdisjoint(words(text))]
+                yield from (Clue(ClueKind.BRANCH, f"else of {text}") for text in named[:1])
+        elif isinstance(statement, nodes.For):
+            texts = list(nodes.texts_in([statement.target, statement.iterable]))
+            yield from _purpose(texts, ClueKind.BRANCH)
 
 
 def _within(node: nodes.Node, statement: nodes.Node) -> bool:

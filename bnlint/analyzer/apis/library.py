@@ -192,12 +192,18 @@ class TensorFlow:
         return None
 
     def named(self, name: str, value: Value) -> Value:
-        data = isinstance(value, Symbol) and value.incomplete and not value.batch_norms
-        if data and isinstance(value, Symbol) and names_eval_data(name):
-            return value.replace(data_names=value.data_names | {name})
+        if names_eval_data(name):
+            value = _as_data(value, [name])
         if isinstance(value, Symbol) and value.key in self.recorder.flag_names:
             self.recorder.flag_names[value.key] += (name,)
         return value
+
+    def drawn_from(self, expression: nodes.Expr, value: Value) -> Value:
+        if isinstance(expression, nodes.Const | nodes.Name) or not isinstance(value, Symbol):
+            return value
+        return _as_data(
+            value, [name for name in nodes.texts_in(expression) if names_eval_data(name)]
+        )
 
     def attribute_set(self, name: str, value: Value) -> None:
         if name == "trainable" and isinstance(value, Const) and value.value is False:
@@ -283,6 +289,13 @@ def _builders() -> frozenset[str]:
         return roles.makes_batch_norm or roles.makes_layer or graph_mode
 
     return words(builds) | _NETWORK_WORDS
+
+
+def _as_data(value: Value, names: list[str]) -> Value:
+    """`value` as data of these names, if it is a value from outside that no network made."""
+    if names and isinstance(value, Symbol) and value.incomplete and not value.batch_norms:
+        return value.replace(data_names=value.data_names | set(names))
+    return value
 
 
 def _logits(value: Value) -> Location | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bnlint.analyzer.apis.checkpoints import Saver
-from bnlint.analyzer.apis.clues import data_clues, function_clues, result_clues
+from bnlint.analyzer.apis.clues import branch_clues, data_clues, function_clues, result_clues
 from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.graphs_and_scopes import Graph
 from bnlint.analyzer.apis.library import TensorFlow, text_of
@@ -90,9 +90,10 @@ def _record_run(
     others_may_feed: bool = False,
 ) -> None:
     clues = [
-        *data_clues(feeds, node),
+        *data_clues(fetches, feeds, node),
         *function_clues(tf.interpreter.frames, tf.script),
         *result_clues(tf.interpreter.statement, node),
+        *branch_clues(tf.interpreter.around, node),
     ]
     tf.recorder.session_run(node, fetches, feeds, others_may_feed=others_may_feed, clues=clues)
 

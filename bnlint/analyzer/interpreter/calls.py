@@ -200,8 +200,8 @@ def _follow_body(
     at_yield: Callable[[Value], None] | None,
 ) -> tuple[list[Value], str]:
     """What the function returned, and how it ended."""
-    state = (interpreter.module, interpreter.path, interpreter.statement)
-    interpreter.module = function.module
+    state = interpreter.place()
+    interpreter.module, interpreter.around = function.module, []
     interpreter.frames.append(frame)
     interpreter.active.append(function.definition)
     interpreter.returns.append([])
@@ -213,7 +213,7 @@ def _follow_body(
         returned = interpreter.returns.pop()
         interpreter.active.pop()
         interpreter.frames.pop()
-        interpreter.module, interpreter.path, interpreter.statement = state
+        interpreter.return_to(state)
     return returned, flow
 
 

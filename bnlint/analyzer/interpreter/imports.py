@@ -31,14 +31,14 @@ def load(interpreter: Interpreter, module: Module) -> None:
 
 def run_body(interpreter: Interpreter, module: Module, env: Env) -> None:
     """Follows a module's top level with `env` as its globals."""
-    outer = interpreter.module, interpreter.statement
-    interpreter.module = module
+    outer = interpreter.place()
+    interpreter.module, interpreter.around = module, []
     interpreter.returns.append([])
     try:
         interpreter.block(module.facts.body, env)
     finally:
         interpreter.returns.pop()
-        interpreter.module, interpreter.statement = outer
+        interpreter.return_to(outer)
 
 
 def module_attribute(interpreter: Interpreter, module: Module, name: str) -> Value:

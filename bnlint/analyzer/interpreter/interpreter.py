@@ -60,6 +60,7 @@ class Interpreter:
     Attributes:
       library: what functions outside the project do.
       module, statement: where the program is.
+      around: the compound statements of the current function around the statement, outermost first.
       time: counts events, so that rules can tell what came first.
       path: the undecided conditions that are assumed here.
       frames, active: the project's functions that are being called, outermost first.
@@ -82,6 +83,7 @@ class Interpreter:
         self.loop_sizes: list[int | None] = []
         self.module: Module | None = None
         self.statement: nodes.Stmt | None = None
+        self.around: list[nodes.Stmt | None] = []
         self.script_env: Env | None = None
         self.called: set[int] = set()
         self.library = make_library(self)
@@ -128,17 +130,29 @@ class Interpreter:
         finally:
             self.path = path
 
+    def place(self) -> tuple[Any, ...]:
+        """Where the program is, for `return_to`."""
+        return self.module, self.path, self.statement, self.around
+
+    def return_to(self, place: tuple[Any, ...]) -> None:
+        """A function or module that was called from `place` has ended."""
+        self.module, self.path, self.statement, self.around = place
+
     # --- what is registered ------------------------------------------------------------------
 
     def block(self, body: list[nodes.Stmt], env: Env) -> str:
         """Follows statements; "" or how control left: "return", "break", "continue", "raise"."""
-        for statement in body:
-            self.budget.spend()
-            self.statement = statement
-            flow = STATEMENTS[type(statement)](self, statement, env)
-            if flow:
-                return flow
-        return ""
+        self.around.append(self.statement)
+        try:
+            for statement in body:
+                self.budget.spend()
+                self.statement = statement
+                flow = STATEMENTS[type(statement)](self, statement, env)
+                if flow:
+                    return flow
+            return ""
+        finally:
+            self.around.pop()
 
     def expr(self, node: nodes.Expr, env: Env) -> Value:
         """The value of an expression."""

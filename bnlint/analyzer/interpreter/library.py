@@ -51,6 +51,9 @@ class Library(Protocol):
     def named(self, name: str, value: Value) -> Value:
         """`value` as it is bound to a variable of this name."""
 
+    def drawn_from(self, expression: nodes.Expr, value: Value) -> Value:
+        """`value` as it comes out of an assigned or iterated expression."""
+
     def attribute_set(self, name: str, value: Value) -> None:
         """`something.name = value` happens."""
 

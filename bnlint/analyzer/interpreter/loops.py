@@ -28,6 +28,7 @@ def for_(interpreter: Interpreter, node: nodes.For, env: Env) -> str:
     iterable = interpreter.expr(node.iterable, env)
     with interpreter.loop(_length(iterable)):
         for item in loop_items(interpreter, iterable):
+            item = interpreter.library.drawn_from(node.iterable, item)
             bind(interpreter, node.target, item, env, node)
             flow = interpreter.block(node.body, env)
             if flow == "return":

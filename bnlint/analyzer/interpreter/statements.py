@@ -18,7 +18,7 @@ def expression(interpreter: Interpreter, node: nodes.ExprStmt, env: Env) -> str:
 
 @follows(STATEMENTS, nodes.Assign)
 def assign(interpreter: Interpreter, node: nodes.Assign, env: Env) -> str:
-    value = interpreter.expr(node.value, env)
+    value = interpreter.library.drawn_from(node.value, interpreter.expr(node.value, env))
     for target in node.targets:
         bind(interpreter, target, value, env, node)
     return ""

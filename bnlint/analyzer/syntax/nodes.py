@@ -451,6 +451,14 @@ def names_in(part: object) -> Iterator[str]:
             todo.extend(getattr(node, name) for name in names)
 
 
+def texts_in(part: object) -> Iterator[str]:
+    """The names that `part` mentions, and its short strings: `data["test"].x`."""
+    yield from names_in(part)
+    for node in nodes_in(part):
+        if isinstance(node, Const) and isinstance(node.value, str) and len(node.value) < 100:
+            yield node.value
+
+
 def nodes_in(part: object) -> Iterator[Node]:
     """Every expression and statement in a part of the facts, functions' bodies included."""
     todo: list[object] = [part]
