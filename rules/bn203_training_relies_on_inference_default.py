@@ -26,9 +26,12 @@ and activations are never normalized.
 def check(program: Program) -> Iterator[Finding]:
     for norm in program.batch_norms:
         ops = program.trained(norm)
-        if _is_left_to_default(norm) and ops and norm.trainable is not False:
-            # A restored network may be frozen on purpose; few say so by leaving `training` out.
-            yield _finding(norm, ops[0], unsure=program.starts_pretrained(norm.graph))
+        if not ops or norm.trainable is False or not _is_left_to_default(norm):
+            continue
+        restored = program.starts_pretrained(norm.graph)
+        if restored and ops[0].trains_some:
+            continue  # fine-tuning around a network that is frozen on purpose
+        yield _finding(norm, ops[0], unsure=restored)
 
 
 def _is_left_to_default(norm: BatchNorm) -> bool:

@@ -61,7 +61,8 @@ def analyze(
     Args:
       sources: the files.
       follow_imports: also read the files beside them that they import. What is found in those is
-        left out of the result; their texts are in `context`, for excerpts.
+        left out of the result, unless a file of `sources` is its cause; their texts are in
+        `context`, for excerpts.
       progress: called with the path of a file of each part of the project that is done.
       cache: results of earlier runs; without one everything is worked out.
       engine: does the work (default: in this process). The result is the same for any engine.
@@ -86,7 +87,7 @@ def analyze(
     for group, checked in zip(groups, run.checked(groups), strict=True):
         if progress is not None:
             progress(group[0].path)
-        result.findings += [item for item in checked.findings if not _in(item, context)]
+        result.findings += [item for item in checked.findings if not _elsewhere(item, context)]
         result.errors += [error for error in checked.errors if error.path not in context]
         result.left += [program for program in checked.left if program.path not in context]
     result.findings = sorted_findings(result.findings)
@@ -94,8 +95,10 @@ def analyze(
     return result
 
 
-def _in(finding: Finding, context: dict[str, str]) -> bool:
-    return finding.location.path in context
+def _elsewhere(finding: Finding, context: dict[str, str]) -> bool:
+    """Every place of the finding is in files that were only read along."""
+    places = [finding.location, *(related.location for related in finding.related)]
+    return all(place.path in context for place in places)
 
 
 BATCH = 1000  # files whose facts are held at a time

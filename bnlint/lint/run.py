@@ -13,6 +13,7 @@ from bnlint.lint.config import Config
 from bnlint.registry import rule_set
 from bnlint.sources.archives import is_archive, read_archive
 from bnlint.sources.files import Source, discover, read_source
+from bnlint.sources.ignore_patterns import IgnorePatterns
 from bnlint.sources.suppressions import UNUSED, suppress
 
 
@@ -85,15 +86,18 @@ def lint(
             run.report.suppressed += 1
     broken = {error.path for error in run.report.errors if error.fatal}
     kept: list[Finding] = []
-    for source in sources:
-        unused = config.enabled(UNUSED) and source.path not in broken
+    patterns = IgnorePatterns(config.exclude)
+    for path, text in run.texts().items():
+        found = by_path.get(path, [])
+        linted = path in run.sources
+        if not linted and (not found or patterns.match_file(path.replace("\\", "/"))):
+            continue  # read along, and not the place of what a linted file causes
+        unused = linted and config.enabled(UNUSED) and path not in broken
         try:
-            stay, silenced = suppress(
-                by_path.get(source.path, ()), source.text, source.path, unused
-            )
+            stay, silenced = suppress(found, text, path, unused)
         except Exception as error:
-            run.report.errors.append(internal_error(source.path, error))
-            stay, silenced = by_path.get(source.path, []), 0
+            run.report.errors.append(internal_error(path, error))
+            stay, silenced = found, 0
         run.report.suppressed += silenced
         kept += stay
     run.report.findings = sorted_findings(_in_cells(finding, run.sources) for finding in kept)
@@ -108,5 +112,7 @@ def _in_cells(finding: Finding, sources: dict[str, Source]) -> Finding:
         else item
         for item in finding.related
     )
-    location = sources[finding.location.path].to_cell(finding.location)
+    location = finding.location
+    if location.path in sources:
+        location = sources[location.path].to_cell(location)
     return replace(finding, location=location, related=related)

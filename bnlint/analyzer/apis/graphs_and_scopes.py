@@ -48,14 +48,19 @@ class GraphContext(Kind):
         self.owner = owner
 
     def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
-        outer, outer_scopes = tf.recorder.graph, tf.recorder.scopes
-        tf.recorder.graph = self.owner.graph
-        tf.recorder.scopes = [Scope("", False)]
+        return self.owner, make_default(tf, self.owner.graph)
 
-        def leave() -> None:
-            tf.recorder.graph, tf.recorder.scopes = outer, outer_scopes
 
-        return self.owner, leave
+def make_default(tf: TensorFlow, graph: int) -> Leave:
+    """Makes a graph the default one; the result puts the outer one back."""
+    outer, outer_scopes = tf.recorder.graph, tf.recorder.scopes
+    tf.recorder.graph = graph
+    tf.recorder.scopes = [Scope("", False)]
+
+    def leave() -> None:
+        tf.recorder.graph, tf.recorder.scopes = outer, outer_scopes
+
+    return leave
 
 
 @api("tf.Graph")

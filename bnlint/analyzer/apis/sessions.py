@@ -5,14 +5,15 @@ from __future__ import annotations
 from bnlint.analyzer.apis.checkpoints import Saver
 from bnlint.analyzer.apis.clues import branch_clues, data_clues, function_clues, result_clues
 from bnlint.analyzer.apis.graph_state import constant
-from bnlint.analyzer.apis.graphs_and_scopes import Graph
+from bnlint.analyzer.apis.graphs_and_scopes import Graph, make_default
 from bnlint.analyzer.apis.library import TensorFlow, text_of
-from bnlint.analyzer.apis.registry import Kind, any_method, api
+from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.values import (
     NONE,
     UNKNOWN,
     Instance,
+    ListValue,
     Symbol,
     Value,
 )
@@ -30,6 +31,12 @@ class Session(Kind):
         self.graph = graph
         self.hooks = hooks
 
+    def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
+        """Makes its graph the default one, as Session.__enter__ does."""
+        if self.graph is None or self.graph == tf.recorder.graph:
+            return self, lambda: None
+        return self, make_default(tf, self.graph)
+
 
 @api(
     "tf.Session", "tf.InteractiveSession", "tf.train.MonitoredSession",
@@ -39,7 +46,23 @@ class Session(Kind):
 def session(tf: TensorFlow, call: Call) -> Value:
     # A hook may feed (tf.train.FeedFnHook and the user's own).
     chosen = call.graph
-    return Session(chosen.graph if isinstance(chosen, Graph) else None, call.given("hooks"))
+    return Session(
+        chosen.graph if isinstance(chosen, Graph) else None,
+        call.given("hooks") and not _feed_nothing(call.hooks),
+    )
+
+
+def _feed_nothing(hooks: Value | None) -> bool:
+    """Hooks of the project's own classes without a before_run: only that can feed."""
+    return (
+        isinstance(hooks, ListValue)
+        and hooks.rest is None
+        and all(
+            isinstance(hook, Instance)
+            and not any("before_run" in cls.slots for cls in hook.cls.lineage())
+            for hook in hooks.items
+        )
+    )
 
 
 @any_method(

@@ -30,7 +30,7 @@ from bnlint.program.events import UPDATE_OPS, FlagKind
 @any_method("tf.train.Optimizer.minimize", trains=True, ends=True)
 def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     loss = call.loss
-    if loss is None or isinstance(loss, Const | Instance) or isinstance(receiver, Instance):
+    if loss is None or isinstance(loss, Const | Instance) or _is_other_instance(receiver):
         return None
     tf.program.differentiated.add(tf.recorder.graph)
     if isinstance(loss, Function):
@@ -43,7 +43,22 @@ def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     )  # fmt: skip
 
 
+def _is_other_instance(receiver: Value) -> bool:
+    """An instance of a project class that is no optimizer of graph mode."""
+    return isinstance(receiver, Instance) and not _is_own_optimizer(receiver)
+
+
+def _is_own_optimizer(receiver: Value) -> bool:
+    """An instance of a project class on top of tf.train.Optimizer or one of its subclasses."""
+    return isinstance(receiver, Instance) and any(
+        base.endswith("Optimizer") and not base.startswith("keras.")
+        for base in receiver.cls.external_bases()
+    )
+
+
 def _is_optimizer(receiver: Value, node: nodes.Call) -> bool:
+    if _is_own_optimizer(receiver):
+        return True
     if isinstance(receiver, Object):
         return isinstance(receiver, Optimizer)
     words = text_of(node)
@@ -88,7 +103,7 @@ def differentiated(loss: Value | None) -> Symbol:
 
 @any_method("tf.train.Optimizer.apply_gradients", trains=True, ends=True)
 def apply_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
-    if isinstance(receiver, Instance):
+    if _is_other_instance(receiver):
         return None
     gradient = symbol_of(call.grads_and_vars)
     if _tape_trains(tf, gradient):
