@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 import functools
 import io
+import operator
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 
 def lines_of(text: str) -> list[str]:
@@ -188,6 +189,35 @@ class LeftProgram:
     reason: str
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What was looked at in the programs that were followed.
+
+    Attributes:
+      programs: those that build, train, run, save or evaluate something. One function that two
+        programs call is looked at in both, so all other counts are per program.
+      batch_norms: as they are built, not lines of code; loops are followed a few times only.
+      train_ops, session_runs: see bnlint.program.events.
+      evaluations: places that evaluate, predict or export, also those of Keras.
+      keras_calls: Keras models called or fitted.
+    """
+
+    programs: int = 0
+    batch_norms: int = 0
+    train_ops: int = 0
+    session_runs: int = 0
+    evaluations: int = 0
+    keras_calls: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*map(operator.add, astuple(self), astuple(other)))
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """A batch norm was understood, or a Keras model that may hold some."""
+        return bool(self.batch_norms or self.keras_calls)
+
+
 @dataclass
 class Report:
     """Everything one run has to say.
@@ -198,6 +228,9 @@ class Report:
       files: how many files (or graphs, models, checkpoints) were looked at.
       suppressed: how many findings a comment, baseline or setting silenced.
       left: programs that were not followed to their end.
+      checked: what the linter looked at; None where it did not run.
+      not_understood: files that import a framework and mention batch norm, where no batch norm
+        was understood.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -205,6 +238,8 @@ class Report:
     files: int = 0
     suppressed: int = 0
     left: list[LeftProgram] = field(default_factory=list)
+    checked: Counts | None = None
+    not_understood: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bnlint.findings import (
     INTERNAL,
+    Counts,
     FileError,
     Finding,
     LeftProgram,
@@ -36,12 +37,17 @@ class AnalysisResult:
       errors: of the files that could not be read.
       left: programs that were not followed to their end.
       context: texts of the files that were read only because the given ones import them.
+      checked: what was looked at, in the programs that were followed.
+      not_understood: files that import a framework and mention batch norm, in parts of the
+        project where no batch norm was understood.
     """
 
     findings: list[Finding] = field(default_factory=list)
     errors: list[FileError] = field(default_factory=list)
     left: list[LeftProgram] = field(default_factory=list)
     context: dict[str, str] = field(default_factory=dict)
+    checked: Counts = field(default_factory=Counts)
+    not_understood: list[str] = field(default_factory=list)
 
 
 def analyze(
@@ -84,14 +90,19 @@ def analyze(
     groups = run.groups(sources, follow_imports)
     context = {file.path: file.source.text for group in groups for file in group if file.is_context}
     result = AnalysisResult(context=context, errors=run.errors)
+    blank = run.not_followed(groups)
     for group, checked in zip(groups, run.checked(groups), strict=True):
         if progress is not None:
             progress(group[0].path)
         result.findings += [item for item in checked.findings if not _elsewhere(item, context)]
         result.errors += [error for error in checked.errors if error.path not in context]
         result.left += [program for program in checked.left if program.path not in context]
+        result.checked += checked.counts
+        if not checked.counts.has_batch_norm:
+            blank += group
     result.findings = sorted_findings(result.findings)
     result.errors = list(dict.fromkeys(result.errors))
+    result.not_understood = run.mentioning_batch_norm(blank, result.errors)
     return result
 
 
@@ -114,6 +125,7 @@ class _Run:
         self._digests: dict[str, bytes] = {}
         self._scans: dict[bytes, bytes] = {}
         self._new_scans: dict[bytes, bytes] = {}
+        self._files: list[File] = []
         self.errors: list[FileError] = []
 
     # --- which files ---------------------------------------------------------------------
@@ -135,7 +147,30 @@ class _Run:
             file.scan = self._scan(file)
         self.cache.put(self._new_scans)
         self._scans, self._new_scans = {}, {}
+        self._files = files
         return components(files)
+
+    def not_followed(self, groups: list[list[File]]) -> list[File]:
+        """The files in none of the groups."""
+        followed = {id(file) for group in groups for file in group}
+        return [file for file in self._files if id(file) not in followed]
+
+    def mentioning_batch_norm(self, files: list[File], errors: list[FileError]) -> list[str]:
+        """Paths of those that import a framework and write of batch norm outside of comments.
+
+        Files with errors, tests and files that were not given are left out.
+        """
+        from bnlint.analyzer.interpreter.names import FRAMEWORKS
+        from bnlint.analyzer.project.entry_points import is_test_file
+        from bnlint.analyzer.project.prescan import uses_batch_norm
+
+        known = {error.path for error in errors if error.fatal}
+        return sorted(
+            file.path
+            for file in files
+            if not (file.is_context or file.path in known or is_test_file(file.path))
+            and uses_batch_norm(file.source.text, self._scan(file), FRAMEWORKS)
+        )
 
     def _context(self, files: list[File], seeds: list[File]) -> list[File]:
         """Every file on disk that a seed imports, and that these import."""
@@ -249,7 +284,8 @@ class _Run:
                 crash = FileError(group[0].path, "the analyzer's process died on this project")
                 yield Checked([], [*errors, crash])
                 continue
-            checked = Checked(result.findings, [*errors, *result.errors], result.left)
+            errors += result.errors
+            checked = Checked(result.findings, errors, result.left, result.counts)
             self._keep(group, checked)
             yield checked
 

@@ -18,6 +18,7 @@ from bnlint.analyzer.project.module_index import Place
 from bnlint.findings import (
     INTERNAL,
     Confidence,
+    Counts,
     FileError,
     Finding,
     LeftProgram,
@@ -27,7 +28,7 @@ from bnlint.findings import (
 
 if TYPE_CHECKING:
     from bnlint.analyzer.follow import Trouble
-    from bnlint.analyzer.project.modules import Project
+    from bnlint.program.events import Program
     from bnlint.rule import Rule
 
 
@@ -62,11 +63,13 @@ class Member(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Checked(msgspec.Struct, array_like=True, frozen=True):
-    """What the rules say about a component, and the programs that were not followed to the end."""
+    """What the rules say about a component, the programs that were not followed to the end, and
+    what was looked at in all of them."""
 
     findings: list[Finding]
     errors: list[FileError]
     left: list[LeftProgram] = []
+    counts: Counts = Counts()
 
 
 def parse(text: str) -> Parsed:
@@ -138,9 +141,10 @@ def _collector_slowed() -> Iterator[None]:
 
 def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked:
     """The findings of every rule (or of `rules`) in one component."""
-    from bnlint.analyzer.follow import Trouble
+    from bnlint.analyzer.follow import Trouble, programs
     from bnlint.analyzer.project.modules import Project
     from bnlint.analyzer.syntax import nodes
+    from bnlint.program.counts import counts_of
     from bnlint.registry import all_rules
 
     facts: list[nodes.ModuleFacts] = []
@@ -158,9 +162,12 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
     trouble = Trouble()
+    counts: list[Counts] = []
     with _collector_slowed():
         try:
-            _run_rules(Project(facts, places), chosen, findings, trouble)
+            for program in programs(Project(facts, places), trouble):
+                counts.append(counts_of(program))
+                findings += _run_rules(program, chosen, trouble)
         except Exception as error:  # outside of any one program
             errors.append(internal_error(members[0].path, error))
     changed = {
@@ -168,7 +175,8 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     }
     kept = [_marked(item, changed) for item in _merged(findings)]
     errors += trouble.errors
-    return Checked(kept, list(dict.fromkeys(errors)), list(dict.fromkeys(trouble.left)))
+    left = list(dict.fromkeys(trouble.left))
+    return Checked(kept, list(dict.fromkeys(errors)), left, sum(counts, Counts()))
 
 
 def _marked(finding: Finding, changed: dict[str, bool]) -> Finding:
@@ -194,19 +202,16 @@ _CONVERTED = "(A Python 2 file, analyzed as converted by fissix.)"
 _INCOMPLETE = "(A statement of this file does not parse and was left out.)"
 
 
-def _run_rules(
-    project: Project, rules: list[Rule], findings: list[Finding], trouble: Trouble
-) -> None:
-    """Adds the findings in every program of a project, and to `trouble` what goes wrong."""
-    from bnlint.analyzer.follow import programs
-
-    for program in programs(project, trouble):
-        for rule in rules:
-            try:
-                findings.extend(rule.run(program))
-            except Exception as error:  # one rule's bug must not hide the others' findings
-                where = program.entry.location.path
-                trouble.errors.append(internal_error(where, error, rule.code))
+def _run_rules(program: Program, rules: list[Rule], trouble: Trouble) -> list[Finding]:
+    """The findings in one program; what goes wrong is added to `trouble`."""
+    findings: list[Finding] = []
+    for rule in rules:
+        try:
+            findings.extend(rule.run(program))
+        except Exception as error:  # one rule's bug must not hide the others' findings
+            where = program.entry.location.path
+            trouble.errors.append(internal_error(where, error, rule.code))
+    return findings
 
 
 def _merged(findings: Iterable[Finding]) -> list[Finding]:

@@ -76,6 +76,8 @@ def lint(
     result = analyze(sources, follow_imports=True, progress=progress, cache=cache, engine=engine)
     run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
     run.report.left = result.left
+    run.report.checked = result.checked
+    run.report.not_understood = result.not_understood
     run.context = result.context
     run.sources = {source.path: source for source in sources}
     by_path: dict[str, list[Finding]] = {}

@@ -27,8 +27,9 @@ def render(
       stream: a text stream.
       sources: path -> text, for excerpts; files that are missing are shown without one.
       color: for "text" and "concise"; None asks the stream.
-      statistics: for "text" and "concise", end with a count per rule.
-      verbose: for "text" and "concise", name the programs that were left, as `statistics` does.
+      statistics: for "text" and "concise", end with a count per rule, and of what was checked.
+      verbose: for "text" and "concise", name the programs that were left, as `statistics` does,
+        and every file that was not understood.
 
     Raises:
       ValueError: `format` is not one of FORMATS.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from typing import Any
 
 from bnlint.findings import Finding, Location, Report, Severity
@@ -51,7 +52,10 @@ def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
 
 
 def to_json(report: Report) -> str:
-    """One object: version 1, findings, errors, files, suppressed, left."""
+    """One object: version 1, findings, errors, files, suppressed, left, checked, not_understood.
+
+    `checked` is null in reports that are not the linter's.
+    """
     findings = [
         {
             "code": finding.code,
@@ -90,6 +94,8 @@ def to_json(report: Report) -> str:
         "left": [
             {"path": item.path, "entry": item.entry, "reason": item.reason} for item in report.left
         ],
+        "checked": None if report.checked is None else asdict(report.checked),
+        "not_understood": report.not_understood,
     }
     return escapes.to_json(record)
 

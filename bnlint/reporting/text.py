@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import IO
 
 from rich.console import Console
 from rich.text import Text
 
-from bnlint.findings import FileError, Finding, LeftProgram, Location, Report, Severity, lines_of
+from bnlint.findings import (
+    Counts,
+    FileError,
+    Finding,
+    LeftProgram,
+    Location,
+    Report,
+    Severity,
+    lines_of,
+)
 from bnlint.reporting.escapes import printable, printable_line
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
@@ -42,6 +52,8 @@ class TextReporter:
             self._error(error)
         for program in report.left if statistics or verbose else ():
             self._left(program)
+        if report.not_understood:
+            self._not_understood(report.not_understood, len(report.not_understood) <= 3 or verbose)
         if statistics:
             self._statistics(report)
         self.console.print(_summary(report), style="bold" if report.findings else "green")
@@ -115,25 +127,54 @@ class TextReporter:
         counts = Counter(finding.code for finding in report.findings)
         for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
             self._line((f"{count:>6}  ", "bold"), f"{code} {names[code]}")
+        for name, count in asdict(report.checked).items() if report.checked is not None else ():
+            self._line((f"{count:>6}  ", "bold"), name.replace("_", " ").replace("keras", "Keras"))
+
+    def _not_understood(self, paths: list[str], every: bool) -> None:
+        shown = paths if every else paths[:3]
+        names = ", ".join(map(printable, shown))
+        more = "" if every else f" and {len(paths) - 3} more"
+        what = "which imports a framework and mentions batch norm"
+        if len(paths) > 1:
+            what = "which import a framework and mention batch norm"
+        self._line(
+            ("warning", "bold yellow"),
+            f": no batch norm was understood in {names}{more}, {what} (see `bnlint show`)",
+        )
 
 
 def _doubt(finding: Finding) -> str:
     return "" if finding.confidence.value == "high" else f" ({finding.confidence.value} confidence)"
 
 
-def _summary(report: Report) -> str:
-    def count(number: int, word: str) -> str:
-        return f"{number} {word}{'' if number == 1 else 's'}"
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
-    found = count(len(report.findings), "finding") if report.findings else "No findings"
-    parts = [f"{found} in {count(report.files, 'file')}"]
+
+def _summary(report: Report) -> str:
+    found = _count(len(report.findings), "finding") if report.findings else "No findings"
+    parts = [f"{found} in {_count(report.files, 'file')}"]
     if report.suppressed:
         parts.append(f"{report.suppressed} suppressed")
     if errors := sum(error.fatal for error in report.errors):
-        parts.append(count(errors, "error"))
+        parts.append(_count(errors, "error"))
     if report.left:
-        parts.append(f"{count(len(report.left), 'program')} left")
+        parts.append(f"{_count(len(report.left), 'program')} left")
     fixable = sum(finding.fix is not None for finding in report.findings)
     if fixable:
         parts.append(f"{fixable} fixable")
-    return ", ".join(parts) + "."
+    clean = not report.findings and report.checked is not None
+    return ", ".join(parts) + "." + (_checked(report.checked) if clean else "")
+
+
+def _checked(counts: Counts | None) -> str:
+    """What a clean report is about, so that "no findings" can be told from "nothing looked at"."""
+    if counts is None or not counts.programs:
+        return " No programs with batch norm."
+    # Keras builds a Sequential's batch norms itself, so that none may be known one by one.
+    norms = counts.batch_norms or not counts.keras_calls
+    parts = [_count(counts.batch_norms, "batch norm")] if norms else []
+    others = {"train op": counts.train_ops, "evaluation": counts.evaluations,
+              "Keras call": counts.keras_calls}  # fmt: skip
+    parts += [_count(number, word) for word, number in others.items() if number]
+    return f" Checked {_count(counts.programs, 'program')}: {', '.join(parts)}."

@@ -50,6 +50,7 @@ def project() -> list[Source]:
 def expected() -> AnalysisResult:
     result = analyze(project())
     assert len(result.findings) > 20 and not result.errors
+    assert result.checked.batch_norms > 100 and result.checked.evaluations > 20
     return result
 
 

@@ -349,9 +349,14 @@ def _is_test(root: Root) -> bool:
     names = [nodes.dotted(base) for base in cls.bases] if cls is not None else []
     if any(name.endswith(("TestCase", "Test", "TestBase")) for name in names):
         return True
-    file = posix(root.module.path).rpartition("/")[2]
-    is_test_file = file.startswith("test_") or file.endswith("_test.py")
-    return is_test_file and root.function is not None and root.function.name.startswith("test")
+    function = root.function
+    return is_test_file(root.module.path) and function is not None and function.name[:4] == "test"
+
+
+def is_test_file(path: str) -> bool:
+    """A file that pytest collects."""
+    name = posix(path).rpartition("/")[2]
+    return name.startswith("test_") or name.endswith("_test.py")
 
 
 def _top_level_reads(module: Module) -> frozenset[str]:

@@ -18,6 +18,7 @@ _IMPORT = re.compile(r"import\b(?<!\wimport)[ \t]*(\()?")
 # What follows it. Nothing has to come after these, so that nothing is ever tried again.
 _NAMES = re.compile(r"(?:\\\r?\n|[^\n#;])*")
 _NAMES_IN_BRACKETS = re.compile(r"(?:[^()#]|#[^\n]*)*")
+_BATCH_NORM = re.compile(r"batch_?norm", re.IGNORECASE)
 _COMMENT = re.compile(r"#[^\n]*")
 _BEFORE = 400  # characters before `import` in which its `from` stands
 _AFTER = 2000  # characters after it in which the names stand
@@ -82,6 +83,12 @@ def scan(text: str, words: Words) -> Scan:
         imports=tuple(dict.fromkeys(_imports(text))),
         by_name=_names(text) if any(word in text for word in _BY_NAME) else None,
     )
+
+
+def uses_batch_norm(text: str, known: Scan, frameworks: frozenset[str]) -> bool:
+    """The file imports a framework, and names a batch norm outside of comments."""
+    imports = any(node.module.split(".")[0] in frameworks for node in known.imports)
+    return imports and _BATCH_NORM.search(_COMMENT.sub("", text)) is not None
 
 
 def _names(text: str) -> tuple[str, ...]:
