@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bnlint.findings import (
     INTERNAL,
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from bnlint.analyzer.cache import Cache
     from bnlint.analyzer.project.import_graph import File, SourceText
     from bnlint.analyzer.project.prescan import Scan
-    from bnlint.analyzer.tasks import Checked, Member, Parsed
+    from bnlint.analyzer.tasks import Checked, Described, Member, Parsed
     from bnlint.execution.executor import Engine
+    from bnlint.program.outline import Overview
     from bnlint.rule import Rule
+
+R = TypeVar("R")
 
 
 @dataclass
@@ -112,7 +115,60 @@ def _elsewhere(finding: Finding, context: dict[str, str]) -> bool:
     return all(place.path in context for place in places)
 
 
+def describe(
+    sources: Sequence[SourceText],
+    *,
+    progress: Callable[[str], None] | None = None,
+    cache: Cache | None = None,
+    engine: Engine | None = None,
+) -> Overview:
+    """The programs of files and of what they import, as `analyze` understands them.
+
+    Args:
+      sources: the files. progress, cache, engine: see `analyze`; of earlier runs, only the facts of
+        files are used.
+    """
+    from bnlint.analyzer.cache import Cache
+    from bnlint.execution.executor import Serial
+    from bnlint.program.outline import Overview
+
+    run = _Run(cache or Cache(), engine or Serial())
+    groups = run.groups(sources, follow_imports=True)
+    context = {file.path for group in groups for file in group if file.is_context}
+    overview = Overview(errors=run.errors, files=len(sources))
+    blank = {
+        "nothing in it, or linked with it, trains, evaluates or saves": run.not_followed(groups)
+    }
+    for group, result in zip(groups, run.described(groups), strict=True):
+        if progress is not None:
+            progress(group[0].path)
+        shown = [item for item in result.programs if item.entry.location.path not in context]
+        overview.programs += shown
+        overview.idle += result.idle
+        overview.outside += [gap for gap in result.outside if gap.location.path not in context]
+        overview.left += [item for item in result.left if item.path not in context]
+        overview.errors += [error for error in result.errors if error.path not in context]
+        if not any(item.counts.has_batch_norm for item in result.programs):
+            known = result.programs or result.idle
+            reason = "no program here builds one" if known else "no program here may build one"
+            blank.setdefault(reason, []).extend(group)
+    for reason, files in blank.items():
+        paths = run.mentioning_batch_norm(files, overview.errors)
+        overview.left += [LeftProgram(path, "file", f"no batch norm: {reason}") for path in paths]
+    return overview
+
+
 BATCH = 1000  # files whose facts are held at a time
+
+
+def _batches(groups: list[list[File]]) -> Iterator[list[list[File]]]:
+    batch: list[list[File]] = []
+    for group in groups:
+        batch.append(group)
+        if sum(map(len, batch)) >= BATCH:
+            yield batch
+            batch = []
+    yield batch
 
 
 class _Run:
@@ -240,13 +296,8 @@ class _Run:
 
     def checked(self, groups: list[list[File]]) -> Iterator[Checked]:
         """What the rules say about each group, in order."""
-        batch: list[list[File]] = []
-        for group in groups:
-            batch.append(group)
-            if sum(map(len, batch)) >= BATCH:
-                yield from self._checked(batch)
-                batch = []
-        yield from self._checked(batch)
+        for batch in _batches(groups):
+            yield from self._checked(batch)
 
     def _checked(self, groups: list[list[File]]) -> Iterator[Checked]:
         keys = [self._group_key(group) for group in groups]
@@ -272,22 +323,45 @@ class _Run:
     def _check(self, groups: list[list[File]]) -> Iterator[Checked]:
         """Works the findings of groups out, and keeps them."""
         from bnlint.analyzer.tasks import Checked, check
-        from bnlint.execution.executor import Crashed
 
-        parsed = self._parsed([file for group in groups for file in group])
-        work = [[self._member(file, parsed) for file in group] for group in groups]
-        results = self.engine.map(functools.partial(check, rules=self.rules), work)
-        for group, members, result in zip(groups, work, results, strict=True):
-            trouble = [item.parsed.trouble(item.path) for item in members]
-            errors = [error for error in trouble if error is not None]
-            if isinstance(result, Crashed):
-                crash = FileError(group[0].path, "the analyzer's process died on this project")
-                yield Checked([], [*errors, crash])
+        task = functools.partial(check, rules=self.rules)
+        for group, (result, errors) in zip(groups, self._worked(task, groups), strict=True):
+            if result is None:
+                yield Checked([], errors)
                 continue
             errors += result.errors
             checked = Checked(result.findings, errors, result.left, result.counts)
             self._keep(group, checked)
             yield checked
+
+    def _worked(
+        self, task: Callable[[list[Member]], R], groups: list[list[File]]
+    ) -> Iterator[tuple[R | None, list[FileError]]]:
+        """What a task makes of each group (None: its process died), and errors of the files."""
+        from bnlint.execution.executor import Crashed
+
+        parsed = self._parsed([file for group in groups for file in group])
+        work = [[self._member(file, parsed) for file in group] for group in groups]
+        for members, result in zip(work, self.engine.map(task, work), strict=True):
+            trouble = [item.parsed.trouble(item.path) for item in members]
+            errors = [error for error in trouble if error is not None]
+            if isinstance(result, Crashed):
+                crash = FileError(members[0].path, "the analyzer's process died on this project")
+                yield None, [*errors, crash]
+            else:
+                yield result, errors
+
+    # --- their programs ------------------------------------------------------------------
+
+    def described(self, groups: list[list[File]]) -> Iterator[Described]:
+        """The programs of each group, in order."""
+        from bnlint.analyzer.tasks import Described, describe
+
+        for batch in _batches(groups):
+            for result, errors in self._worked(describe, batch):
+                described = result or Described()
+                described.errors = [*errors, *described.errors]
+                yield described
 
     def _keep(self, group: list[File], checked: Checked) -> None:
         """Stores findings, unless memory was short or the like: the next run may fare better."""

@@ -31,11 +31,12 @@ from bnlint.analyzer.project import entry_points
 from bnlint.analyzer.project.modules import Module, Project
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import FileError, LeftProgram, internal_error
-from bnlint.program.events import EntryPoint, Program
+from bnlint.program.events import EntryPoint, Gap, Program
 
 HANDLERS = LANGUAGE  # imported for what it registers
 MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
 NESTED = "it is nested too deeply"
+THRIFTY = "it is long: only what can lead to batch norm, training or evaluation was followed"
 MODES = {"train": "train", "eval": "eval", "infer": "predict"}
 
 
@@ -47,13 +48,14 @@ class Trouble:
     left: list[LeftProgram] = field(default_factory=list)
 
 
-def programs(project: Project, trouble: Trouble) -> Iterator[Program]:
+def programs(project: Project, trouble: Trouble, *, note_gaps: bool = False) -> Iterator[Program]:
     """Every program of the project, one per entry point (and mode of a model_fn).
 
-    What the interpreter fails on, or leaves before the end, is added to `trouble`.
+    What the interpreter fails on, or leaves before the end, is added to `trouble`. With
+    `note_gaps`, programs note where knowledge was lost.
     """
     call_graph = entry_points.CallGraph(project, WORDS)
-    world = World(project, call_graph.idle())
+    world = World(project, call_graph.idle(), note_gaps)
     _load_all(world, call_graph.modules, trouble)
     called = Called()
     for root in call_graph.roots():
@@ -122,7 +124,7 @@ def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[P
 
 def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
     """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
-    program = Program(entry)
+    program = Program(entry, gaps=[] if world.notes_gaps else None)
     interpreter = _interpreter(world, program)
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)
@@ -142,6 +144,8 @@ def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Ite
         program.left = NESTED
     finally:
         world.steps_left -= interpreter.budget.steps
+        if program.gaps is not None and interpreter.budget.is_thrifty:
+            program.gaps.append(Gap(entry.location, "", THRIFTY))
         model_fns = library.model_fns
         yield library.recorder.finish()
         if entry.mode == "":

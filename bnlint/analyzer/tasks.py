@@ -1,6 +1,6 @@
-"""The two pieces of work that any engine does: a file's facts, and a component's findings.
+"""The work that any engine does: a file's facts, a component's findings or its programs.
 
-Both take and give plain data, so that they run in this process, in another, or on another
+All take and give plain data, so that they run in this process, in another, or on another
 machine with the same result.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,7 +28,9 @@ from bnlint.findings import (
 
 if TYPE_CHECKING:
     from bnlint.analyzer.follow import Trouble
-    from bnlint.program.events import Program
+    from bnlint.analyzer.project.modules import Project
+    from bnlint.program.events import Gap, Program
+    from bnlint.program.outline import Outline
     from bnlint.rule import Rule
 
 
@@ -60,6 +62,17 @@ class Member(msgspec.Struct, array_like=True, frozen=True):
     is_package: bool
     parsed: Parsed
     place: Place
+
+
+@dataclass
+class Described:
+    """The programs of a component in outline; see Overview for the rest."""
+
+    programs: list[Outline] = field(default_factory=list)
+    idle: int = 0
+    outside: list[Gap] = field(default_factory=list)
+    left: list[LeftProgram] = field(default_factory=list)
+    errors: list[FileError] = field(default_factory=list)
 
 
 class Checked(msgspec.Struct, array_like=True, frozen=True):
@@ -142,30 +155,18 @@ def _collector_slowed() -> Iterator[None]:
 def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked:
     """The findings of every rule (or of `rules`) in one component."""
     from bnlint.analyzer.follow import Trouble, programs
-    from bnlint.analyzer.project.modules import Project
-    from bnlint.analyzer.syntax import nodes
     from bnlint.program.counts import counts_of
     from bnlint.registry import all_rules
 
-    facts: list[nodes.ModuleFacts] = []
-    places: list[Place] = []
     errors: list[FileError] = []
-    for item in members:
-        if item.parsed.facts:
-            try:
-                facts.append(
-                    nodes.decode(item.parsed.facts, item.path, item.module, item.is_package)
-                )
-                places.append(item.place)
-            except Exception as error:  # a damaged cache, no memory
-                errors.append(internal_error(item.path, error))
+    project = _project(members, errors)
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
     trouble = Trouble()
     counts: list[Counts] = []
     with _collector_slowed():
         try:
-            for program in programs(Project(facts, places), trouble):
+            for program in programs(project, trouble):
                 counts.append(counts_of(program))
                 findings += _run_rules(program, chosen, trouble)
         except Exception as error:  # outside of any one program
@@ -177,6 +178,51 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     errors += trouble.errors
     left = list(dict.fromkeys(trouble.left))
     return Checked(kept, list(dict.fromkeys(errors)), left, sum(counts, Counts()))
+
+
+def describe(members: list[Member]) -> Described:
+    """The programs of one component in outline, with the places where knowledge was lost."""
+    from bnlint.analyzer.apis.gaps import outside
+    from bnlint.analyzer.follow import Trouble, programs
+    from bnlint.program.outline import outline
+
+    result = Described()
+    project = _project(members, result.errors)
+    trouble = Trouble()
+    with _collector_slowed():
+        try:
+            result.outside = outside(project)
+            for program in programs(project, trouble, note_gaps=True):
+                shown = outline(program)
+                if shown.is_empty:
+                    result.idle += 1
+                else:
+                    result.programs.append(shown)
+        except Exception as error:  # outside of any one program
+            result.errors.append(internal_error(members[0].path, error))
+    result.errors += trouble.errors
+    # Programs that were left say so themselves.
+    result.left = [item for item in dict.fromkeys(trouble.left) if item.entry == "import"]
+    return result
+
+
+def _project(members: list[Member], errors: list[FileError]) -> Project:
+    """The files of a component, linked; those whose facts cannot be read are added to `errors`."""
+    from bnlint.analyzer.project.modules import Project
+    from bnlint.analyzer.syntax import nodes
+
+    facts: list[nodes.ModuleFacts] = []
+    places: list[Place] = []
+    for item in members:
+        if item.parsed.facts:
+            try:
+                facts.append(
+                    nodes.decode(item.parsed.facts, item.path, item.module, item.is_package)
+                )
+                places.append(item.place)
+            except Exception as error:  # a damaged cache, no memory
+                errors.append(internal_error(item.path, error))
+    return Project(facts, places)
 
 
 def _marked(finding: Finding, changed: dict[str, bool]) -> Finding:

@@ -17,6 +17,7 @@ from bnlint.version import VERSION
 # Loaded when they are called: their modules may need the `runtime` extra.
 _LAZY = {
     "check": "bnlint.cli.check:check",
+    "show": "bnlint.cli.show:show",
     "explain": "bnlint.cli.rules:explain",
     "rules": "bnlint.cli.rules:rules",
     "inspect": "bnlint.cli.inspect:inspect",
@@ -29,6 +30,7 @@ _LAZY = {
 }
 _HELP = {
     "check": "Lint files and folders (the default command).",
+    "show": "Show programs as they are understood.",
     "explain": "Explain a rule, with bad and good examples.",
     "rules": "List the rules.",
     "inspect": "Inspect a graph, checkpoint or model.",

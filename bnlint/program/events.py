@@ -633,6 +633,22 @@ class EntryPoint:
     location: Location
 
 
+@dataclass(frozen=True)
+class Gap:
+    """A place where following a program lost sight of what rules look at.
+
+    Attributes:
+      what: what was called or imported, as written; "" if it is not a name.
+      reason: why that was not followed, as a clause.
+      given: what went in: "a train op", "the output of a batch norm"...; "" if that is not it.
+    """
+
+    location: Location
+    what: str
+    reason: str
+    given: str = ""
+
+
 @dataclass(eq=False)
 class Program:
     """Everything that happened from one entry point. See the classes above.
@@ -648,6 +664,8 @@ class Program:
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
       freezes_layers: some layer or model gets `trainable = False`.
       left: why it was not followed to its end, or "".
+      placeholder_names: a placeholder's key in flags and feeds -> the names it goes by.
+      gaps: where knowledge was lost; None where nobody asked.
     """
 
     entry: EntryPoint
@@ -675,6 +693,8 @@ class Program:
     reads_layer_updates: bool = False
     freezes_layers: bool = False
     left: str = ""
+    placeholder_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    gaps: list[Gap] | None = None
 
     def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:
         """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch

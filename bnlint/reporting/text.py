@@ -25,7 +25,16 @@ from bnlint.reporting.escapes import printable, printable_line
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
 
 
-class _Console(Console):
+class Terminal(Console):
+    """Where a person reads. `color`: None asks the stream. Lines are not cut, nor colored by what
+    they hold."""
+
+    def __init__(self, stream: IO[str], color: bool | None) -> None:
+        super().__init__(
+            file=stream, force_terminal=color, no_color=color is False, highlight=False,
+            soft_wrap=True,
+        )  # fmt: skip
+
     def on_broken_pipe(self) -> None:
         """Is called where nobody reads any more; rich would end the process with code 1."""
         raise BrokenPipeError
@@ -40,10 +49,7 @@ class TextReporter:
         self.sources = sources
         self.lines: dict[str, list[str]] = {}
         self.concise = concise
-        self.console = _Console(
-            file=stream, force_terminal=color, no_color=color is False, highlight=False,
-            soft_wrap=True,
-        )  # fmt: skip
+        self.console = Terminal(stream, color)
 
     def render(self, report: Report, statistics: bool, verbose: bool = False) -> None:
         for finding in report.findings:
@@ -147,34 +153,37 @@ def _doubt(finding: Finding) -> str:
     return "" if finding.confidence.value == "high" else f" ({finding.confidence.value} confidence)"
 
 
-def _count(number: int, word: str) -> str:
+def count(number: int, word: str) -> str:
+    """ "1 file", "2 files"."""
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _summary(report: Report) -> str:
-    found = _count(len(report.findings), "finding") if report.findings else "No findings"
-    parts = [f"{found} in {_count(report.files, 'file')}"]
+    found = count(len(report.findings), "finding") if report.findings else "No findings"
+    parts = [f"{found} in {count(report.files, 'file')}"]
     if report.suppressed:
         parts.append(f"{report.suppressed} suppressed")
     if errors := sum(error.fatal for error in report.errors):
-        parts.append(_count(errors, "error"))
+        parts.append(count(errors, "error"))
     if report.left:
-        parts.append(f"{_count(len(report.left), 'program')} left")
+        parts.append(f"{count(len(report.left), 'program')} left")
     fixable = sum(finding.fix is not None for finding in report.findings)
     if fixable:
         parts.append(f"{fixable} fixable")
-    clean = not report.findings and report.checked is not None
-    return ", ".join(parts) + "." + (_checked(report.checked) if clean else "")
+    summary = ", ".join(parts) + "."
+    if report.findings or report.checked is None:
+        return summary
+    return f"{summary} {checked(report.checked)}"
 
 
-def _checked(counts: Counts | None) -> str:
+def checked(counts: Counts) -> str:
     """What a clean report is about, so that "no findings" can be told from "nothing looked at"."""
-    if counts is None or not counts.programs:
-        return " No programs with batch norm."
+    if not counts.programs:
+        return "No programs with batch norm."
     # Keras builds a Sequential's batch norms itself, so that none may be known one by one.
     norms = counts.batch_norms or not counts.keras_calls
-    parts = [_count(counts.batch_norms, "batch norm")] if norms else []
+    parts = [count(counts.batch_norms, "batch norm")] if norms else []
     others = {"train op": counts.train_ops, "evaluation": counts.evaluations,
               "Keras call": counts.keras_calls}  # fmt: skip
-    parts += [_count(number, word) for word, number in others.items() if number]
-    return f" Checked {_count(counts.programs, 'program')}: {', '.join(parts)}."
+    parts += [count(number, word) for word, number in others.items() if number]
+    return f"Checked {count(counts.programs, 'program')}: {', '.join(parts)}."

@@ -409,6 +409,7 @@ class Recorder:
     def finish(self) -> Program:
         """Answers the questions that need the whole program."""
         self.hand_written.finish(self)
+        self.program.placeholder_names = self.flag_names
         for op in self.program.train_ops:
             self._finish_train_op(op)
         for run in self.program.runs:

@@ -10,13 +10,14 @@ import functools
 from collections.abc import Callable
 from pathlib import PurePath
 
+from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap
 from bnlint.analyzer.apis.graph_state import Recorder, constant
 from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
 from bnlint.analyzer.interpreter.attributes import instance_attribute
 from bnlint.analyzer.interpreter.containers import dict_method, list_method
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.library import Args
-from bnlint.analyzer.interpreter.names import ROOTS
+from bnlint.analyzer.interpreter.names import PURE, ROOTS
 from bnlint.analyzer.interpreter.operators import lift
 from bnlint.analyzer.interpreter.values import (
     UNKNOWN,
@@ -40,12 +41,6 @@ from bnlint.findings import Location
 from bnlint.program.events import ArgScope, Program
 from bnlint.program.words import names_eval_data
 
-# Functions of these libraries neither build graphs nor hold ops.
-_PURE = frozenset(
-    "numpy math os sys re time random scipy json glob shutil logging datetime builtins "
-    "collections itertools functools operator string copy pickle cv2 PIL matplotlib pandas "
-    "sklearn tqdm six argparse absl types typing warnings".split()
-)
 # What a call of an instance runs: its own, or what frameworks' base classes call.
 CALLED_WITH_INSTANCE = ("__call__", "call", "_build", "forward")
 
@@ -86,8 +81,9 @@ class TensorFlow:
             return result
         if root in ROOTS:
             return self._framework_call(name.rsplit(".", 1)[-1], args, node)
-        if root in _PURE:
+        if root in PURE:
             return symbol_of(*args.values()).replace(incomplete=True, key=_call_key(name, args))
+        self._note_gap(OUTSIDE, args, node)
         return self._unknown_call(name, args)
 
     def _framework_call(self, short: str, args: Args, node: nodes.Call) -> Value:
@@ -107,11 +103,16 @@ class TensorFlow:
         self.escaped(symbol)
         return symbol.replace(incomplete=True, unknown=True, key=_call_key(name, args))
 
+    def _note_gap(self, reason: str, args: Args, node: nodes.Call) -> None:
+        if self.program.gaps is not None:
+            add_gap(self.program.gaps, self.recorder.here(node), reason, args, node)
+
     def call_object(self, target: Value, args: Args, node: nodes.Call) -> Value:
         if isinstance(target, Kind) and "__call__" in target.methods:
             return self._call_own(target, "__call__", args, node)
         if isinstance(target, Symbol) and not target.unknown:
             return self.op(target, *args.values())
+        self._note_gap("what is called is not known", args, node)
         symbol = symbol_of(target, *args.values())
         self.escaped(symbol)
         key = f"{target.key}()" if isinstance(target, Symbol) and target.key else ""
@@ -135,19 +136,20 @@ class TensorFlow:
             result: Value | None = known.handler(receiver, self, known.bind(args, node))
             if result is not None:
                 return result
-        return self._unknown_method(receiver, name, args)
+        return self._unknown_method(receiver, name, args, node)
 
     def _call_own(self, receiver: Kind, name: str, args: Args, node: nodes.Call) -> Value:
         known = receiver.methods[name]
         result: Value = known.handler(receiver, self, known.bind(args, node))
         return result
 
-    def _unknown_method(self, receiver: Value, name: str, args: Args) -> Value:
+    def _unknown_method(self, receiver: Value, name: str, args: Args, node: nodes.Call) -> Value:
         symbol = symbol_of(receiver, *args.values())
         if isinstance(receiver, Symbol) and not receiver.unknown:
             return self.recorder.op(symbol)  # a tensor's own method: get_shape, assign, as_list
         if isinstance(receiver, Kind):
             return self.recorder.op(symbol)
+        self._note_gap("whose method it is is not known", args, node)
         self.escaped(symbol_of(*args.values()))
         key = ""
         if isinstance(receiver, Symbol) and receiver.key:
@@ -168,6 +170,7 @@ class TensorFlow:
                 result: Value | None = known.handler(instance, self, known.bind(args, node))
                 if result is not None:
                     return result
+        self._note_gap("its class has no method that is called so", args, node)
         return symbol_of(*args.values()).replace(incomplete=True, unknown=True)
 
     def instantiated(self, instance: Instance, args: Args, node: nodes.Node) -> None:

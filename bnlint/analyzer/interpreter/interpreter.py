@@ -38,11 +38,15 @@ class World:
       idle: ids of functions that lead to nothing of interest; see Budget.is_thrifty.
       steps_left: for all programs together.
       too_long: modules whose top level was not followed to the end, and why.
+      notes_gaps: programs note where knowledge is lost.
     """
 
-    def __init__(self, project: Project, idle: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, project: Project, idle: frozenset[int] = frozenset(), notes_gaps: bool = False
+    ) -> None:
         self.project = project
         self.idle = idle
+        self.notes_gaps = notes_gaps
         self.steps_left = GROUP_STEPS + GROUP_STEPS_PER_FILE * len(project.modules)
         self.too_long: list[tuple[Module, str]] = []
         self._globals: dict[Module, Globals] = {}

@@ -35,6 +35,12 @@ _PREFIXES = (
 # What code imports TensorFlow and Keras by, and what canonical names begin with.
 FRAMEWORKS = frozenset(prefix.split(".")[0] for prefix, _ in _PREFIXES) | {"keras"}
 ROOTS = frozenset(short.split(".")[0] for _, short in _PREFIXES)
+# Functions of these libraries neither build graphs nor hold ops.
+PURE = frozenset(
+    "numpy math os sys re time random scipy json glob shutil logging datetime builtins "
+    "collections itertools functools operator string copy pickle cv2 PIL matplotlib pandas "
+    "sklearn tqdm six argparse absl types typing warnings".split()
+)
 # Sub-modules in which slim's functions really live; they are dropped from the middle of names.
 _SLIM_INNER = frozenset(
     "python ops layers arg_scope variables regularizers initializers optimizers framework "
