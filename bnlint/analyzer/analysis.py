@@ -100,8 +100,9 @@ def analyze(
         result.findings += [item for item in checked.findings if not _elsewhere(item, context)]
         result.errors += [error for error in checked.errors if error.path not in context]
         result.left += [program for program in checked.left if program.path not in context]
-        result.checked += checked.counts
-        if not checked.counts.has_batch_norm:
+        counts = [item for path, item in checked.counts.items() if path not in context]
+        result.checked = sum(counts, result.checked)
+        if not any(item.has_batch_norm for item in checked.counts.values()):
             blank += group
     result.findings = sorted_findings(result.findings)
     result.errors = list(dict.fromkeys(result.errors))
@@ -116,17 +117,13 @@ def _elsewhere(finding: Finding, context: dict[str, str]) -> bool:
 
 
 def describe(
-    sources: Sequence[SourceText],
-    *,
-    progress: Callable[[str], None] | None = None,
-    cache: Cache | None = None,
-    engine: Engine | None = None,
+    sources: Sequence[SourceText], *, cache: Cache | None = None, engine: Engine | None = None
 ) -> Overview:
     """The programs of files and of what they import, as `analyze` understands them.
 
     Args:
-      sources: the files. progress, cache, engine: see `analyze`; of earlier runs, only the facts of
-        files are used.
+      sources: the files.
+      cache, engine: see `analyze`; of earlier runs, only the facts of files are used.
     """
     from bnlint.analyzer.cache import Cache
     from bnlint.execution.executor import Serial
@@ -140,8 +137,6 @@ def describe(
         "nothing in it, or linked with it, trains, evaluates or saves": run.not_followed(groups)
     }
     for group, result in zip(groups, run.described(groups), strict=True):
-        if progress is not None:
-            progress(group[0].path)
         shown = [item for item in result.programs if item.entry.location.path not in context]
         overview.programs += shown
         overview.idle += result.idle

@@ -77,12 +77,12 @@ class Described:
 
 class Checked(msgspec.Struct, array_like=True, frozen=True):
     """What the rules say about a component, the programs that were not followed to the end, and
-    what was looked at in all of them."""
+    what was looked at in all of them, by the file that they begin in."""
 
     findings: list[Finding]
     errors: list[FileError]
     left: list[LeftProgram] = []
-    counts: Counts = Counts()
+    counts: dict[str, Counts] = {}
 
 
 def parse(text: str) -> Parsed:
@@ -163,11 +163,12 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
     trouble = Trouble()
-    counts: list[Counts] = []
+    counts: dict[str, Counts] = {}
     with _collector_slowed():
         try:
             for program in programs(project, trouble):
-                counts.append(counts_of(program))
+                path = program.entry.location.path
+                counts[path] = counts.get(path, Counts()) + counts_of(program)
                 findings += _run_rules(program, chosen, trouble)
         except Exception as error:  # outside of any one program
             errors.append(internal_error(members[0].path, error))
@@ -177,7 +178,7 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     kept = [_marked(item, changed) for item in _merged(findings)]
     errors += trouble.errors
     left = list(dict.fromkeys(trouble.left))
-    return Checked(kept, list(dict.fromkeys(errors)), left, sum(counts, Counts()))
+    return Checked(kept, list(dict.fromkeys(errors)), left, counts)
 
 
 def describe(members: list[Member]) -> Described:

@@ -88,6 +88,13 @@ def test_programs_add_up_and_the_cache_knows(tmp_path: Path) -> None:
         assert report["not_understood"] == []
 
 
+def test_programs_of_files_that_are_only_imported_do_not_count(tmp_path: Path) -> None:
+    written(tmp_path, train=TRAINED, other=f"import train\n{TRAINED}")
+    alone = json.loads(bnlint(tmp_path / "other.py", "--format", "json").stdout)
+    both = json.loads(bnlint(tmp_path, "--format", "json").stdout)
+    assert (alone["checked"]["programs"], both["checked"]["programs"]) == (1, 2)
+
+
 def test_statistics_count_what_was_checked(tmp_path: Path) -> None:
     lines = bnlint(written(tmp_path, train=TRAINED), "--statistics").stdout.splitlines()
     assert "     3  batch norms" in lines and "     2  session runs" in lines
