@@ -42,7 +42,7 @@ def _ignored(norm: BatchNorm, parameter: Parameter) -> Finding:
         return _written_by_hand(norm, frame, parameter)
     keyword = "training" if norm.api == "tf.layers" else "is_training"
     fix = None
-    if frame is norm.frames[-1]:
+    if frame is norm.frames[-1] and norm.takes_mode:
         edit = Edit("set-keyword", norm.location, name=keyword, value=parameter.name)
         fix = Fix(f"Pass {keyword}={parameter.name}", (edit,), safe=False)
     how = "is hard-coded to training mode" if norm.training.explicit else "runs on its default"

@@ -200,6 +200,8 @@ class BatchNorm:
         between their outputs (`tf.cond(flag, lambda: first, lambda: second)`): both run.
       updates_always: written by hand, its updates are made outside of the switch between batch and
         moving statistics: they run in inference mode too.
+      takes_mode: the call at `location` takes the flag itself (a `conv2d` with a normalizer_fn does
+        not).
       frames: call chain from the entry point, outermost first.
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
@@ -227,6 +229,7 @@ class BatchNorm:
     path: Path = field(default_factory=dict, repr=False)
     selected_by: Flag | None = None
     updates_always: bool = False
+    takes_mode: bool = True
 
     @property
     def switch(self) -> Flag:

@@ -253,6 +253,7 @@ def _batch_norm(tf: TensorFlow, call: Call, via: str) -> Symbol:
     )  # fmt: skip
     norm.zero_debias = not _is_false(call.zero_debias_moving_mean)
     norm.statistics_trainable = _may_be_trainable(call.variables_collections)
+    norm.takes_mode = via == "argument"
     for event in tf.scope_events[-1]:
         event.batch_norms.append(norm)
     mark_rebuilt(tf, norm)

@@ -10,6 +10,7 @@ from bnlint.analyzer.apis import (
     graphs_and_scopes,
     keras,
     losses,
+    networks,
     python,
     sessions,
     settings,
@@ -26,7 +27,7 @@ from bnlint.analyzer.project.prescan import Words
 # Imported for what they declare.
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
-    keras, python, settings, slim, tf_layers, custom_batch_norm, switches,
+    keras, python, settings, slim, networks, tf_layers, custom_batch_norm, switches,
 )  # fmt: skip
 
 WORDS = Words(

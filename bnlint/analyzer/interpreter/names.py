@@ -43,8 +43,14 @@ PURE = frozenset(
 )
 # Sub-modules in which slim's functions really live; they are dropped from the middle of names.
 _SLIM_INNER = frozenset(
-    "python ops layers arg_scope variables regularizers initializers optimizers framework "
+    "slim python ops layers arg_scope variables regularizers initializers optimizers framework "
     "normalization".split()
+)
+# Networks of models/research/slim, by how programs import them.
+_NETS = re.compile(
+    r"^(?:(?:models\.)?(?:research\.)?slim\.)?nets\."
+    r"(?=(?:alexnet|cifarnet|inception\w*|lenet|mobilenet\w*|nets_factory|overfeat|resnet_utils|"
+    r"resnet_v[12]|vgg)(?:\.|$))"
 )
 _PYTHON_OPS = re.compile(r"^tensorflow\.python\.(?:ops|framework|platform|client)\.\w+\.(?=\w)")
 _KERAS_LAYERS = re.compile(r"^keras\.(?:src\.)?layers\.(?:\w+\.)*(?=\w+$)")
@@ -62,6 +68,7 @@ def canonical(name: str) -> str:
         if name == prefix or name.startswith(prefix + "."):
             name = short + name[len(prefix) :]
             break
+    name = _NETS.sub("slim.nets.", name)
     if name.startswith("slim."):
         first, *middle, last = name.split(".")
         name = ".".join([first, *(part for part in middle if part not in _SLIM_INNER), last])
