@@ -169,17 +169,22 @@ class WrongMode:
       evaluation: the evaluation that shows it most clearly.
       confidence: that the evaluation wants inference mode, and gets this batch norm.
       omission: the call of a layer function that leaves out the flag which its other calls pass.
+      copy_for_inference: the program has built the same network in inference mode, too: the run
+        fetches outputs of the wrong copy.
     """
 
     norm: BatchNorm
     evaluation: Evaluation
     confidence: Confidence
     omission: Location | None = None
+    copy_for_inference: bool = False
 
     @property
     def location(self) -> Location:
-        """What has to change: the call that leaves the flag out, the flag that says True, or the
-        batch norm on its default."""
+        """What has to change: the run that fetches the wrong copy, the call that leaves the flag
+        out, the flag that says True, or the batch norm on its default."""
+        if self.copy_for_inference:
+            return self.evaluation.location
         return self.omission or self.norm.training.location or self.norm.location
 
     def related(self) -> list[Related]:
@@ -229,13 +234,24 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
             place = norm.frames[-2].location if omission and norm.frames[1:] else _flag_place(norm)
             if place not in found or found[place].confidence < confidence:
                 first = found[place].norm if place in found else norm
-                found[place] = WrongMode(first, evaluation, confidence, omission)
+                copied = has_copy_for_inference(program, norm)
+                found[place] = WrongMode(first, evaluation, confidence, omission, copied)
     yield from found.values()
 
 
 def is_explicit(norm: BatchNorm) -> bool:
     """Somebody chose its mode: by a flag, or by writing what it normalizes with."""
     return norm.training.explicit or norm.api == "custom"
+
+
+def has_copy_for_inference(program: Program, norm: BatchNorm) -> bool:
+    """A batch norm in inference mode shares the variables of `norm`, which is trained."""
+    if not program.trained(norm):
+        return False
+    return any(
+        other.training.is_false and (other.reuses is norm or norm.reuses is other)
+        for other in program.batch_norms
+    )
 
 
 def omitting_call(program: Program, norm: BatchNorm) -> Location | None:
