@@ -161,7 +161,7 @@ class KerasOutline:
 
 @dataclass(frozen=True)
 class Outline:
-    """One program. `left`: why it was not followed to its end, or ""."""
+    """One program. `left`, `uses_estimator`: see Program."""
 
     entry: EntryPoint
     counts: Counts
@@ -174,6 +174,7 @@ class Outline:
     keras: list[KerasOutline] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     left: str = ""
+    uses_estimator: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -196,6 +197,7 @@ def outline(program: Program) -> Outline:
         keras=_merged(keras),
         gaps=list(program.gaps or ()),
         left=program.left,
+        uses_estimator=program.uses_estimator,
     )
 
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from pathlib import PurePath
 
-from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap
+from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap, add_mixture
 from bnlint.analyzer.apis.graph_state import Recorder, constant
 from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
 from bnlint.analyzer.interpreter.attributes import instance_attribute
@@ -106,6 +106,11 @@ class TensorFlow:
     def _note_gap(self, reason: str, args: Args, node: nodes.Call) -> None:
         if self.program.gaps is not None:
             add_gap(self.program.gaps, self.recorder.here(node), reason, args, node)
+
+    def _note_mixture(self, *values: Value | None) -> None:
+        statement = self.interpreter.statement
+        if self.program.gaps is not None and statement is not None:
+            add_mixture(self.program.gaps, self.recorder.here(statement), values)
 
     def call_object(self, target: Value, args: Args, node: nodes.Call) -> Value:
         if isinstance(target, Kind) and "__call__" in target.methods:
@@ -243,6 +248,7 @@ class TensorFlow:
         return self.scoped[-1].get(key, {})
 
     def convert(self, left: Value, right: Value, op: str) -> Symbol:
+        self._note_mixture(left, right)
         symbol = self.recorder.op(symbol_of(left, right))
         if op == "*":
             self.recorder.multiplied(symbol)
@@ -261,6 +267,7 @@ class TensorFlow:
 
     def op(self, *values: Value | None) -> Symbol:
         """A new op of these inputs."""
+        self._note_mixture(*values)
         return self.recorder.op(symbol_of(*values))
 
     def call_value(self, function: Value, args: Args, node: nodes.Node) -> Value:
