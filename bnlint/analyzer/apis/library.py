@@ -20,6 +20,7 @@ from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.names import PURE, ROOTS
 from bnlint.analyzer.interpreter.operators import lift
 from bnlint.analyzer.interpreter.values import (
+    TENSOR,
     UNKNOWN,
     Choice,
     ClassValue,
@@ -187,6 +188,8 @@ class TensorFlow:
         if name in ("updates", "get_updates_for"):
             self.program.reads_layer_updates = True
         if isinstance(receiver, Symbol):
+            if name == "shape" and not receiver.unknown:
+                return TENSOR  # sizes: no op waits for them
             if receiver.unknown and receiver.key:
                 return receiver.replace(key=f"{receiver.key}.{name}", flag=None)
             if name in ("op", "outputs", "values") or receiver.unknown:
