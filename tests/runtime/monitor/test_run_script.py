@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow")
 pytest.importorskip("sklearn")
 
 pytestmark = pytest.mark.tensorflow
-DEMO = Path(__file__).parents[2] / "fixtures" / "demo"
+DEMO = Path(__file__).parents[3] / "fixtures" / "demo"
 
 PREAMBLE = """\
 import sys

@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bnlint.runtime import predictions_files
+from bnlint.runtime.predictions import files as prediction_files
 from bnlint.runtime.predictions.check import CheckOptions, check_predictions
 from bnlint.runtime.predictions.files import PredictionFileError, Source, aligned, read_chunks
 
@@ -60,7 +60,7 @@ def read(path: Path, *names: str, **options: Any) -> np.ndarray:
 def test_scores_are_read_alike_from_every_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, chunk_rows: int
 ) -> None:
-    monkeypatch.setattr(predictions_files, "CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr(prediction_files, "CHUNK_ROWS", chunk_rows)
     path = write(tmp_path / f"scores{suffix}", scores=SCORES)
     assert np.array_equal(read(path), SCORES)
 
@@ -260,8 +260,8 @@ def test_changed_bytes_never_raise(tmp_path: Path, data: st.DataObject) -> None:
 def test_memory_does_not_grow_with_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(predictions_files, "CHUNK_BYTES", 2**17)
-    monkeypatch.setattr(predictions_files, "CHUNK_ROWS", 2000)
+    monkeypatch.setattr(prediction_files, "CHUNK_BYTES", 2**17)
+    monkeypatch.setattr(prediction_files, "CHUNK_ROWS", 2000)
     path = write(tmp_path / f"p{suffix}", predictions=np.arange(400_000) % 10)
     check_predictions([path], CheckOptions())  # imports
     tracemalloc.start()

@@ -21,7 +21,7 @@ from bnlint import ModeGapMonitor, PredictionMonitor, monitor_shards
 from bnlint.cli.main import cli
 from bnlint.execution.dask_executor import Dask
 from bnlint.execution.executor import Engine, Processes, Serial
-from bnlint.runtime import predictions
+from bnlint.runtime.predictions import collapse
 
 ROWS = 3000
 LABELS = np.arange(ROWS) % 10
@@ -131,7 +131,7 @@ def test_merged_files_are_judged_as_one_file_of_all_rows(shards: list[str]) -> N
 
 DEADLY = """\
 import os
-from bnlint.runtime import predictions_check as check
+from bnlint.runtime.predictions import check
 from bnlint.runtime.predictions.files import read_chunks
 
 def read_or_die(source):
@@ -226,7 +226,7 @@ def test_mode_gaps_are_merged() -> None:
 
 
 def test_merged_monitors_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "MAX_CLASSES", 10)
+    monkeypatch.setattr(collapse, "MAX_CLASSES", 10)
     one, other = PredictionMonitor(), PredictionMonitor()
     one.update(np.arange(10))
     other.update(np.arange(10) + 1)

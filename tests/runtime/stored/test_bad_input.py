@@ -23,7 +23,7 @@ from bnlint.runtime.stored.checkpoints import read_npz
 from bnlint.runtime.stored.protos import LoadError
 
 pytestmark = pytest.mark.tensorflow
-GRAPHS = Path(__file__).parents[2] / "fixtures" / "graphs"
+GRAPHS = Path(__file__).parents[3] / "fixtures" / "graphs"
 CHECKPOINT = "checkpoint_ok_trained/model.ckpt-400"
 
 

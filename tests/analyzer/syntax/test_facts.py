@@ -25,7 +25,7 @@ EXAMPLES = [
     for case in (*rule.bad, *rule.good)
     for text in case.files.values()
 ]
-CASES = Path(__file__).parents[2] / "fixtures" / "rules"
+CASES = Path(__file__).parents[3] / "fixtures" / "rules"
 EXAMPLES += [path.read_text("utf-8") for path in sorted(CASES.rglob("*.py"))]
 LIBRARY = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[::6]
 TRICKY = [

@@ -22,7 +22,7 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.rule import Example, example
 from bnlint.testing import findings_in
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+FIXTURES = Path(__file__).parents[3] / "fixtures"
 HEAD = "import tensorflow as tf\nslim = tf.contrib.slim\nlayers = tf.contrib.layers\n"
 # A network of two parts, of which training may mean one.
 NETWORK = """

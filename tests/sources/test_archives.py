@@ -1,8 +1,7 @@
-"""Sources from archives, and a real Dask cluster of processes: the same findings everywhere."""
+"""An archive is linted as the folder that it holds, and harms nobody."""
 
 import io
 import os
-import signal
 import tarfile
 import zipfile
 from pathlib import Path
@@ -10,14 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bnlint.analyzer.analysis import analyze
 from bnlint.cli.main import cli
-from bnlint.execution.dask_executor import Dask
-from bnlint.execution.executor import Crashed
 from bnlint.sources import archives
 from bnlint.sources.archives import read_archive
-from bnlint.sources.files import Source
-from bnlint.testing import read_cases
 
 CASES = Path(__file__).parents[2] / "fixtures" / "rules"
 
@@ -94,35 +88,3 @@ def test_damaged_archives_are_errors(name: str, keep: float, tmp_path: Path) -> 
     _, errors = read_archive(str(path))
     assert [error.path for error in errors] == [str(path)]
     assert "archive cannot be read" in errors[0].message
-
-
-# --- Dask --------------------------------------------------------------------------------------
-
-
-def projects() -> list[Source]:
-    return [
-        Source(f"{folder.parent.name}/{name}/{path}", path.removesuffix(".py"), text)
-        for folder in sorted(CASES.glob("*/bad"))
-        for name, case in read_cases(folder).items()
-        for path, text in case.files.items()
-    ]
-
-
-def test_a_cluster_whose_worker_is_killed_midway_gives_the_same(cluster: Dask) -> None:
-    expected = analyze(projects())
-    victims: list[int] = []
-
-    def kill_once(path: str) -> None:
-        if not victims:
-            workers = cluster.client.run(os.getpid)
-            victims.append(next(iter(workers.values())))
-            os.kill(victims[0], signal.SIGKILL)
-
-    result = analyze(projects(), engine=cluster, progress=kill_once)
-    assert victims and result == expected and len(result.findings) > 20
-
-
-def test_a_deadly_piece_of_work_is_given_up_and_the_rest_is_done(strict_cluster: Dask) -> None:
-    deadly = "__import__('os').kill(__import__('os').getpid(), 9)"
-    results = list(strict_cluster.map(eval, ["1", deadly, "3"]))
-    assert isinstance(results.pop(1), Crashed) and results == [1, 3]

@@ -26,7 +26,7 @@ from bnlint.runtime.stored.checkpoints import read_npz
 from bnlint.runtime.stored.protos import LoadError
 
 pytestmark = pytest.mark.tensorflow
-GRAPHS = Path(__file__).parents[2] / "fixtures" / "graphs"
+GRAPHS = Path(__file__).parents[3] / "fixtures" / "graphs"
 # The smallest fixture of each kind: the mutations matter, not what is mutated.
 CORPUS = (
     "BN101_slim.meta",
