@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
 from bnlint.program.events import BatchNorm, Program, TrainOp
 from bnlint.program.queries import ignored_training_parameter
+from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -55,6 +56,18 @@ def _finding(norm: BatchNorm, op: TrainOp, unsure: bool) -> Finding:
         confidence=Confidence.MEDIUM if unsure else Confidence.HIGH,
         fix=fix,
     )
+
+
+@RULE.check_project
+def check_project(project: WholeProject) -> Iterator[Finding]:
+    for op, norm in project.trained_on_inference_default():
+        yield RULE.finding(
+            norm.location,
+            "no code of this project gives this batch norm `training`, so it is in inference mode "
+            "(the default) in training, too",
+            related=[Related(op.location, "the project trains with this")],
+            confidence=Confidence.MEDIUM,
+        )
 
 
 RULE.examples(

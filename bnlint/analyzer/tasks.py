@@ -155,6 +155,7 @@ def _collector_slowed() -> Iterator[None]:
 def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked:
     """The findings of every rule (or of `rules`) in one component."""
     from bnlint.analyzer.follow import Trouble, programs
+    from bnlint.analyzer.whole_project import gather
     from bnlint.program.counts import counts_of
     from bnlint.registry import all_rules
 
@@ -166,10 +167,14 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked
     counts: dict[str, Counts] = {}
     with _collector_slowed():
         try:
+            project.whole = gather(project)
             for program in programs(project, trouble):
                 path = program.entry.location.path
                 counts[path] = counts.get(path, Counts()) + counts_of(program)
                 findings += _run_rules(program, chosen, trouble)
+                project.whole.followed.add(program)
+            project.whole.followed.reported(findings)
+            findings += _run_project_rules(project, chosen, trouble)
         except Exception as error:  # outside of any one program
             errors.append(internal_error(members[0].path, error))
     changed = {
@@ -258,6 +263,17 @@ def _run_rules(program: Program, rules: list[Rule], trouble: Trouble) -> list[Fi
         except Exception as error:  # one rule's bug must not hide the others' findings
             where = program.entry.location.path
             trouble.errors.append(internal_error(where, error, rule.code))
+    return findings
+
+
+def _run_project_rules(project: Project, rules: list[Rule], trouble: Trouble) -> list[Finding]:
+    """The findings in all files of a project together, after its programs."""
+    findings: list[Finding] = []
+    for rule in rules:
+        try:
+            findings.extend(rule.run_project(project.whole))
+        except Exception as error:
+            trouble.errors.append(internal_error(project.modules[0].path, error, rule.code))
     return findings
 
 

@@ -674,6 +674,8 @@ class Program:
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
       freezes_layers: some layer or model gets `trainable = False`.
+      sees_all_updates: whatever reads UPDATE_OPS was followed, and its ops went nowhere out of
+        sight: values that are not known hold no updates of that collection.
       left: why it was not followed to its end, or "".
       placeholder_names: a placeholder's key in flags and feeds -> the names it goes by.
       gaps: where knowledge was lost; None where nobody asked.
@@ -703,6 +705,7 @@ class Program:
     assigns_variables: bool = False
     reads_layer_updates: bool = False
     freezes_layers: bool = False
+    sees_all_updates: bool = False
     left: str = ""
     placeholder_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     gaps: list[Gap] | None = None
@@ -719,6 +722,11 @@ class Program:
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:
         """The train ops whose loss depends on `batch_norm`'s output."""
         return [op for op in self.train_ops if batch_norm in op.batch_norms]
+
+    def may_update_unseen(self, batch_norm: BatchNorm) -> bool:
+        """A value that is not known may hold the updates of `batch_norm`."""
+        library = batch_norm.api in ("slim", "tf.layers") and batch_norm.collection == UPDATE_OPS
+        return not (library and self.sees_all_updates)
 
     def starts_pretrained(self, graph: int) -> bool:
         """Variables of `graph` are loaded before its last training step (or at all if none)."""

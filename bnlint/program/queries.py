@@ -95,7 +95,8 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     trainers = program.trained(norm)
     if any(_runs_updates(trainer, norm) for trainer in trainers):
         return False
-    if any(norm in run.updates or run.fetches_unknown for run in program.runs):
+    unseen = program.may_update_unseen(norm)
+    if any(norm in run.updates or (run.fetches_unknown and unseen) for run in program.runs):
         return False
     # A GAN's losses pass through both nets; each train op answers for the net it trains.
     owners = [trainer for trainer in trainers if _owns(trainer, norm)]

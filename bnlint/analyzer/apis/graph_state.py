@@ -80,6 +80,7 @@ class Recorder:
     op_symbols: dict[int, Symbol] = field(default_factory=dict)
     bundles: list[Symbol] = field(default_factory=list)
     escapes: list[Symbol] = field(default_factory=list)
+    updates_escaped: bool = False  # ops of an op collection went out of sight
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
     keras_parts: dict[int, set[int]] = field(default_factory=dict)
@@ -340,7 +341,7 @@ class Recorder:
         symbol = symbol_of(fetches)
         fed, numbers, unknown = self._feeds(feeds)
         # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
-        cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
+        cut = symbol_of(feeds.rest).batch_norms if isinstance(feeds, DictValue) else ()
         event = SessionRun(
             location=self.here(node), fetches_unknown=symbol.unknown,
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
@@ -410,6 +411,11 @@ class Recorder:
         """Answers the questions that need the whole program."""
         self.hand_written.finish(self)
         self.program.placeholder_names = self.flag_names
+        reads = {read.location for read in self.program.collection_reads}
+        path = self.program.entry.location.path
+        whole = self.interpreter.project.whole
+        if not self.updates_escaped and not whole.may_run_updates(path, reads):
+            self.program.sees_all_updates = not self.program.left
         for op in self.program.train_ops:
             self._finish_train_op(op)
         for run in self.program.runs:
@@ -442,7 +448,7 @@ class Recorder:
             updated = any(self.hand_written.one(held) in family for held in together.runs)
             if updated or norm.updates == "none":
                 answer = Answer.YES
-            elif unknown:
+            elif unknown and self.program.may_update_unseen(norm):
                 answer = Answer.UNKNOWN
             else:
                 answer = Answer.NO

@@ -35,6 +35,7 @@ from bnlint.analyzer.interpreter.values import (
     Value,
     join,
     leaves,
+    root_of,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -151,9 +152,10 @@ class TensorFlow:
 
     def _unknown_method(self, receiver: Value, name: str, args: Args, node: nodes.Call) -> Value:
         symbol = symbol_of(receiver, *args.values())
-        if isinstance(receiver, Symbol) and not receiver.unknown:
-            return self.recorder.op(symbol)  # a tensor's own method: get_shape, assign, as_list
-        if isinstance(receiver, Kind):
+        root = root_of(receiver)
+        if isinstance(root, Symbol) and not root.unknown:
+            return self.recorder.op(symbol)  # a tensor's own: get_shape, assign, shape.as_list
+        if isinstance(root, Kind):
             return self.recorder.op(symbol)
         self._note_gap("whose method it is is not known", args, node)
         self.escaped(symbol_of(*args.values()))
@@ -266,6 +268,8 @@ class TensorFlow:
         for symbol in leaves([value]):
             if symbol.train_ops:
                 self.recorder.escapes.append(symbol)
+            if symbol.reads:
+                self.recorder.updates_escaped = True
 
     # --- for handlers ----------------------------------------------------------------------
 

@@ -124,7 +124,8 @@ def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value
         first = 0 if rest is not None else -len(items)  # further items would be at the end
         if first <= index.value < len(items):
             return items[index.value]
-        return rest if rest is not None else UNKNOWN
+        # Beyond a known list's end the program fails: no op comes from there.
+        return rest if rest is not None else Symbol(incomplete=True)
     options = [*items, *([rest] if rest is not None else [])]
     return join(options) if options else UNKNOWN
 

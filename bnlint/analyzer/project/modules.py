@@ -9,6 +9,7 @@ from typing import Any
 
 from bnlint.analyzer.project.module_index import NameIndex, Place, posix
 from bnlint.analyzer.syntax import nodes
+from bnlint.program.whole_project import WholeProject
 
 
 @dataclass(eq=False)
@@ -47,6 +48,8 @@ class Project:
         # Command line flags: name -> {name of the module that defines it: its setting}.
         self.flags: dict[str, dict[str, Any]] = {}
         self.index = NameIndex(self.modules)
+        # What the files say together; gathered before programs are followed.
+        self.whole = WholeProject()
         self._namespaces: dict[str, Module] = {}
 
     def resolve(self, name: str, importer: Module) -> Module | None:

@@ -97,6 +97,18 @@ class Method(Value, msgspec.Struct, frozen=True, eq=False):
     receiver: Value
     name: str
 
+    def held(self) -> Iterable[Value | None]:
+        """An attribute of something that is not known is not known either."""
+        root = root_of(self)
+        return [root] if isinstance(root, Symbol) and root.unknown else []
+
+
+def root_of(value: Value) -> Value:
+    """`x` of `x.shape.as_list`: what attributes of attributes were read from."""
+    while isinstance(value, Method):
+        value = value.receiver
+    return value
+
 
 class VariableSet(msgspec.Struct, frozen=True):
     """Which variables a list of variables holds, or gradients are of.
