@@ -368,7 +368,8 @@ def _clues(call: nodes.Call, statement: nodes.Stmt | None, module: Module) -> li
     ]
     script = module.name.rpartition(".")[2]
     found = [
-        *function_clues(frames, script), *data_clues(None, call), *result_clues(statement, call),
+        *function_clues(frames, script), *data_clues(None, None, call),
+        *result_clues(statement, call),
     ]  # fmt: skip
     return sorted(found, key=lambda clue: clue.kind is ClueKind.SAMPLING)
 
