@@ -97,10 +97,10 @@ class Method(Value, msgspec.Struct, frozen=True, eq=False):
     receiver: Value
     name: str
 
-    def held(self) -> Iterable[Value | None]:
+    def held(self) -> tuple[Value | None, ...]:
         """An attribute of something that is not known is not known either."""
         root = root_of(self)
-        return [root] if isinstance(root, Symbol) and root.unknown else []
+        return (root,) if isinstance(root, Symbol) and root.unknown else ()
 
 
 def root_of(value: Value) -> Value:
