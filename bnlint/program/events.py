@@ -680,6 +680,7 @@ class Program:
       sees_all_updates: whatever reads UPDATE_OPS was followed, and its ops went nowhere out of
         sight: values that are not known hold no updates of that collection.
       left: why it was not followed to its end, or "".
+      imported_tensors: a tensor's key in feeds -> its name, of those that nothing here has built.
       placeholder_names: a placeholder's key in flags and feeds -> the names it goes by.
       gaps: where knowledge was lost; None where nobody asked.
     """
@@ -711,6 +712,7 @@ class Program:
     sees_all_updates: bool = False
     left: str = ""
     placeholder_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    imported_tensors: dict[str, str] = field(default_factory=dict)
     gaps: list[Gap] | None = None
 
     def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:

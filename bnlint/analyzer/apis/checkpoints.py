@@ -89,12 +89,18 @@ def supervisor(tf: TensorFlow, call: Call) -> Value:
 @api(
     "tf.train.init_from_checkpoint", "tf.contrib.framework.init_from_checkpoint",
     "tf.contrib.framework.assign_from_values", "tf.contrib.framework.assign_from_values_fn",
-    "tf.import_graph_def", "tf.train.import_meta_graph", "tf.saved_model.loader.load",
-    "tf.saved_model.load",
+    "tf.import_graph_def", "tf.saved_model.loader.load", "tf.saved_model.load",
 )  # fmt: skip
 def load(tf: TensorFlow, call: Call) -> Value:
     _restored(tf, tf.recorder.graph)
     return UNKNOWN
+
+
+@api("tf.train.import_meta_graph", makes_batch_norm=True, restores=True, ends=True)
+def import_meta_graph(tf: TensorFlow, call: Call) -> Value:
+    """The saver of a graph whose networks, placeholders and train ops are known by name only."""
+    load(tf, call)
+    return Saver(_record_saver(tf, call, None, None, []))
 
 
 @api("tf.contrib.framework.assign_from_checkpoint",

@@ -39,7 +39,7 @@ from bnlint.program.events import (
     TrainOp,
     in_evaluation,
 )
-from bnlint.program.words import names_training_flag
+from bnlint.program.words import names_train_op, names_training_flag
 
 
 @dataclass
@@ -343,7 +343,7 @@ class Recorder:
         # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
         cut = symbol_of(feeds.rest).batch_norms if isinstance(feeds, DictValue) else ()
         event = SessionRun(
-            location=self.here(node), fetches_unknown=symbol.unknown,
+            location=self.here(node), fetches_unknown=symbol.unknown or _fetches_train_op(fetches),
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
             batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
             updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
@@ -374,6 +374,32 @@ class Recorder:
         self.flag_names[key] = tuple(names)
         return Flag(kind, True, self.here(node), key, name=next(reversed(names), ""))
 
+    def tensor_key(self, name: str) -> str:
+        """The key of the tensor `name` of the current graph, which may have been imported."""
+        known = self.tensors.get((self.graph, name))
+        if known is not None:
+            return known
+        key = f"tensor{self.graph}:{name}"
+        short = name.rpartition(":")[0].rpartition("/")[2]
+        self.flag_names[key] = (short,)
+        self.program.imported_tensors[key] = name
+        return key
+
+    def tensor_by_name(self, name: str | None) -> Symbol:
+        """`graph.get_tensor_by_name(name)`: in a graph that nothing trains, the network's output.
+
+        An unknown tensor may be any of the graph: it depends on every batch norm that was built.
+        """
+        trained = any(op.graph == self.graph for op in self.program.train_ops)
+        norms = () if trained else self.program.batch_norms
+        held = Symbol(
+            batch_norms=frozenset(norm for norm in norms if norm.graph == self.graph),
+            incomplete=True,
+        )
+        if name is None:
+            return held.replace(unknown=True)
+        return held.replace(key=self.tensor_key(name), unknown=names_train_op(name))
+
     def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], frozenset[str], bool]:
         """(flag key -> fed bool or None, keys fed a number, whether more may be fed)."""
         if value is None or (isinstance(value, Const) and value.value is None):
@@ -386,8 +412,8 @@ class Recorder:
         for name, item in value.items.items():
             key = identity_of(name)
             if not key and isinstance(name, str):  # fed by its name, "is_training:0"
-                key = self.tensors.get((self.graph, name), "")
-                unknown |= not key
+                key = self.tensor_key(name)
+                unknown |= key in self.program.imported_tensors
             if key:
                 fed[key] = _fed_value(item)
                 if isinstance(item, Const) and not isinstance(item.value, bool):
@@ -558,6 +584,12 @@ def _root(norm: BatchNorm) -> BatchNorm:
     while norm.reuses is not None:
         norm = norm.reuses
     return norm
+
+
+def _fetches_train_op(fetches: Value) -> bool:
+    """Something is fetched by a name such as "train_op"."""
+    names = (constant(item, str) for item in list_of(fetches))
+    return any(names_train_op(name) for name in names if name is not None)
 
 
 def _fed_value(item: Value) -> bool | None:

@@ -74,6 +74,11 @@ def default_graph(tf: TensorFlow, call: Call) -> Value:
     return Graph(tf.recorder.graph)
 
 
+@any_method("tf.Graph.get_tensor_by_name")
+def get_tensor_by_name(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    return tf.recorder.tensor_by_name(constant(call.name, str))
+
+
 @api("tf.reset_default_graph")
 def reset_graph(tf: TensorFlow, call: Call) -> Value:
     tf.recorder.graphs += 1
