@@ -152,7 +152,8 @@ def _run_once(
       chosen: what it takes for settings.
       alternatives: filled with what else they may choose.
     """
-    program = Program(entry, gaps=[] if world.notes_gaps else None)
+    gaps: list[Gap] | None = [] if world.notes_gaps else None
+    program = Program(entry, gaps=gaps, keras=world.keras.of(module))
     interpreter = _interpreter(world, program, chosen)
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)

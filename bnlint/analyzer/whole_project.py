@@ -368,7 +368,7 @@ def _clues(call: nodes.Call, statement: nodes.Stmt | None, module: Module) -> li
     ]
     script = module.name.rpartition(".")[2]
     found = [
-        *function_clues(frames, script), *data_clues(None, None, call),
+        *function_clues(frames, script), *data_clues(None, None, call.args[-1:]),
         *result_clues(statement, call),
     ]  # fmt: skip
     return sorted(found, key=lambda clue: clue.kind is ClueKind.SAMPLING)

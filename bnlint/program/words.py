@@ -25,6 +25,8 @@ TRAINING = frozenset(["train", "training", "trainer", "fit", "learn"])
 _TRAIN_OPS = frozenset(
     "train training optimizer optimize minimize adam momentum sgd step gradient".split()
 )
+# Few-shot learning normalizes each task by itself.
+FEW_SHOT = frozenset("support query episode maml adapt adapted".split())
 _FLAG = frozenset(["train", "training", "istraining", "istrain", "phase"])
 
 

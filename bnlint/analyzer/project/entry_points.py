@@ -45,6 +45,7 @@ def relevant_modules(project: Project, frameworks: frozenset[str]) -> set[int]:
 
 
 def imported_modules(project: Project, module: Module) -> Iterator[Module]:
+    """The project's modules that `module` imports, wherever in it."""
     for node in nodes.local_imports(module.facts.body):
         if isinstance(node, nodes.Import):
             targets = [project.resolve(name, module) for name, _ in node.names]
