@@ -340,6 +340,14 @@ class TrainOp:
     loss_opaque: bool = False
     path: Path = field(default_factory=dict, repr=False)
     _runs: dict[int, Answer] = field(default_factory=dict, repr=False)
+    _unless: dict[int, str] = field(default_factory=dict, repr=False)
+
+    def lost_unless(self, batch_norm: BatchNorm) -> str:
+        """The setting that, at its default, leaves out the updates of `batch_norm`; "" for none.
+
+        `update_ops = get_collection(...) if args.move_averages else None`.
+        """
+        return self._unless.get(id(batch_norm), "")
 
     def runs_updates_of(self, batch_norm: BatchNorm) -> Answer:
         """Does running this train step also run `batch_norm`'s moving-average updates?

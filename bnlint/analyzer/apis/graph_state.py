@@ -447,6 +447,22 @@ class Recorder:
             else:
                 answer = Answer.NO
             op._runs[id(norm)] = answer
+            if answer is Answer.YES and norm.updates == "collection" and not op.attaches_updates:
+                op._unless[id(norm)] = self._needed_setting(op, norm, family)
+
+    def _needed_setting(self, op: TrainOp, norm: BatchNorm, family: set[BatchNorm]) -> str:
+        """The setting at whose default no read gives `op` the updates of `norm`."""
+        reads = [read for read in op.reads if not family.isdisjoint(read.batch_norms)]
+        needed = [self._off_by_default(self.paths[id(read)], op, norm) for read in reads]
+        return needed[0] if needed and all(needed) else ""
+
+    def _off_by_default(self, path: dict[str, bool], op: TrainOp, norm: BatchNorm) -> str:
+        for key, value in path.items():
+            usual = self.interpreter.by_default.get(key)
+            decided = key in op.path or key in norm.path or key == norm.training.key
+            if usual is not None and usual.holds is not value and not decided:
+                return usual.setting
+        return ""
 
     def _family(self, norm: BatchNorm) -> set[BatchNorm]:
         root = norm

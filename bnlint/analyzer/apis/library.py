@@ -227,16 +227,17 @@ class TensorFlow:
         if head.endswith("GraphKeys"):
             return Const(_GRAPH_KEYS.get(tail, tail.lower()))
         if head.endswith(".FLAGS"):
-            return Setting(f"FLAGS.{tail}", self._flag_values(tail))
+            return self._flag(tail)
         return None
 
-    def _flag_values(self, name: str) -> tuple[object, ...]:
-        """Known values of a flag; the current module's definition of it wins."""
+    def _flag(self, name: str) -> Setting:
+        """A command line flag; the current module's definition of it wins."""
         defined = self.interpreter.project.flags.get(name, {})
         module = self.interpreter.module
         if module is not None and module.name in defined:
-            return defined[module.name]
-        return next(reversed(defined.values()), ())
+            found: Setting = defined[module.name]
+            return found
+        return next(reversed(defined.values()), Setting(f"FLAGS.{name}"))
 
     def enter(self, manager: Value, node: nodes.With) -> tuple[Value, Callable[[], None]]:
         if isinstance(manager, Kind):

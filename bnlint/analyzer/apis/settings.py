@@ -1,4 +1,4 @@
-"""Settings that a program is started with: tf.app.flags, absl.flags, argparse; import by name."""
+"""Settings of the command line: tf.app.flags, absl.flags, argparse, optparse; import by name."""
 
 from __future__ import annotations
 
@@ -42,9 +42,15 @@ def _define(tf: TensorFlow, call: Call, choices: Value | None) -> Value:
     module = tf.interpreter.module
     if not isinstance(name, Const) or not isinstance(name.value, str) or module is None:
         return UNKNOWN
+    setting = _setting(f"FLAGS.{name.value}", default or NONE, choices)
+    tf.interpreter.project.flags.setdefault(name.value, {})[module.name] = setting
+    return setting
+
+
+def _setting(key: str, default: Value | None, choices: Value | None) -> Setting:
+    """A setting by its default (None: not known) and its choices."""
     known = tuple(dict.fromkeys((*_constants(default), *_constants(choices))))
-    tf.interpreter.project.flags.setdefault(name.value, {})[module.name] = known
-    return Setting(f"FLAGS.{name.value}", known)
+    return Setting(key, known, (default.value,) if isinstance(default, Const) else ())
 
 
 def _define_plain(tf: TensorFlow, call: Call) -> Value:
@@ -70,7 +76,8 @@ class Parser(Kind):
     """An argparse parser, or a group of one; slots: ("option", name) -> Setting."""
 
     @method("argparse.ArgumentParser.add_argument", called="add_argument add",
-            signature="*flags, dest=None, action=None, default=None, choices=None, **kwargs",
+            signature="*flags, dest=None, action=None, default=None, choices=None, required=None, "
+            "**kwargs",
             )  # fmt: skip
     def add_argument(self, tf: TensorFlow, call: Call) -> Value:
         names = [name for value in call.more for name in _constants(value)]
@@ -79,16 +86,18 @@ class Parser(Kind):
         if not given:
             return UNKNOWN
         name = str(given[0]).lstrip("-").replace("-", "_")
-        action = _constants(call.action)
-        known = (*_constants(call.default), *_constants(call.choices))
-        if action in (("store_true",), ("store_false",)):
-            known = (action == ("store_false",),)
-        setting = Setting(f"args.{name}", tuple(dict.fromkeys(known)))
+        action, default = _constants(call.action), call.default
+        if default is None and action in (("store_true",), ("store_false",)):
+            default = Const(action == ("store_false",))
+        elif default is None and long and not call.given("required"):
+            default = NONE
+        setting = _setting(f"args.{name}", default, call.choices)
         tf.interpreter.assign_slot(self.slots, ("option", name), setting)
         return UNKNOWN
 
     @method("argparse.ArgumentParser.add_argument_group", signature="*args, **kwargs",
-            called="add_argument_group add_mutually_exclusive_group add_subparsers add_parser",
+            called="add_argument_group add_mutually_exclusive_group add_subparsers add_parser "
+            "add_option_group",
             )  # fmt: skip
     def same(self, tf: TensorFlow, call: Call) -> Value:
         return self
@@ -97,7 +106,7 @@ class Parser(Kind):
     def set_defaults(self, tf: TensorFlow, call: Call) -> Value:
         for name, value in call.extra.items():
             known = isinstance(value, Const)
-            setting = Setting(f"args.{name}", _constants(value)) if known else value
+            setting = _setting(f"args.{name}", value, None) if known else value
             tf.interpreter.assign_slot(self.slots, ("option", name), setting)
         return NONE
 
@@ -117,6 +126,30 @@ class Namespace(Kind):
 
     def attribute(self, tf: TensorFlow, name: str) -> Value | None:
         return self.slots.get(name) or Setting(f"args.{name}")
+
+
+class OptionParser(Parser):
+    """An optparse parser: it gives (options, other arguments)."""
+
+    @method("optparse.OptionParser.add_option",
+            signature="*flags, dest=None, action=None, default=None, choices=None, required=None, "
+            "**kwargs")  # fmt: skip
+    def add_option(self, tf: TensorFlow, call: Call) -> Value:
+        return self.add_argument(tf, call)
+
+    @method("optparse.OptionParser.parse_args", signature="*args, **kwargs")
+    def parse_args(self, tf: TensorFlow, call: Call) -> Value:
+        return ListValue((super().parse_args(tf, call), UNKNOWN))
+
+
+@api("optparse.OptionGroup", signature="parser, *args, **kwargs")
+def option_group(tf: TensorFlow, call: Call) -> Value:
+    return call.parser or UNKNOWN
+
+
+@api("optparse.OptionParser", signature="*args, **kwargs")
+def option_parser(tf: TensorFlow, call: Call) -> Value:
+    return OptionParser()
 
 
 @api("argparse.ArgumentParser", "configargparse.ArgParser", "configargparse.ArgumentParser",

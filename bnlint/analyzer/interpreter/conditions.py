@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, follows
+from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, Usual, follows
 from bnlint.analyzer.interpreter.values import Env, External, Setting, Symbol, Value, join, truth
 from bnlint.analyzer.syntax import nodes
 
@@ -24,6 +24,8 @@ def condition(interpreter: Interpreter, test: nodes.Expr, env: Env) -> Condition
     key, positive = condition_key(value)
     if not key:
         key, positive = f"#{interpreter.tick()}", True
+    if isinstance(value, Setting) and value.default:
+        interpreter.by_default[key] = Usual(bool(value.default[0]), value.key)
     if key in interpreter.path:
         return interpreter.path[key] is positive, {}, {}
     return None, {key: positive}, {key: not positive}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bnlint.analyzer.interpreter.budget import GROUP_STEPS, GROUP_STEPS_PER_FILE, Budget
 from bnlint.analyzer.interpreter.journal import Journals
@@ -58,6 +58,13 @@ class World:
         return self._globals[module]
 
 
+class Usual(NamedTuple):
+    """What an undecided condition is when the user gives no value for its setting."""
+
+    holds: bool
+    setting: str
+
+
 class Interpreter:
     """Follows one program.
 
@@ -71,6 +78,7 @@ class Interpreter:
       returns: per function, what it returned so far.
       yield_hooks: per function, what runs where it yields; None: the values are collected.
       loop_sizes: of the loops around the current statement, None where it is not known.
+      by_default: what undecided conditions on settings are at the settings' defaults, by identity.
       called: ids of the definitions that were followed.
     """
 
@@ -89,6 +97,7 @@ class Interpreter:
         self.statement: nodes.Stmt | None = None
         self.around: list[nodes.Stmt | None] = []
         self.script_env: Env | None = None
+        self.by_default: dict[str, Usual] = {}
         self.called: set[int] = set()
         self.library = make_library(self)
         self.budget = Budget(self.library)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from bnlint.analyzer.project.module_index import NameIndex, Place, posix
 from bnlint.analyzer.syntax import nodes
@@ -43,8 +44,8 @@ class Project:
         where = list(places) or [Place(posix(os.path.abspath(item.path))) for item in known]
         pairs = zip(known, where, strict=True)
         self.modules: list[Module] = [Module(item, place) for item, place in pairs]
-        # Command line flags: name -> {name of the module that defines it: its known values}.
-        self.flags: dict[str, dict[str, tuple[object, ...]]] = {}
+        # Command line flags: name -> {name of the module that defines it: its setting}.
+        self.flags: dict[str, dict[str, Any]] = {}
         self.index = NameIndex(self.modules)
         self._namespaces: dict[str, Module] = {}
 

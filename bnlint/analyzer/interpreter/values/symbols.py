@@ -50,11 +50,12 @@ class Setting(Value, msgspec.Struct, frozen=True, eq=False):
 
     Conditions on it are undecided. `hints` are values it is known to be able to take (its default
     first, then its choices): a network that is chosen by name is followed with the first that fits.
-    `key` is its identity.
+    `key` is its identity. `default` holds what it is when the user gives nothing, if that is known.
     """
 
     key: str
     hints: tuple[Any, ...] = ()
+    default: tuple[Any, ...] = ()
 
 
 class Slots(dict[Any, Any]):
