@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Flag, FlagKind, Program, SessionRun
+from bnlint.program.keras import runs_without_learning_phase
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -30,6 +31,15 @@ def check(program: Program) -> Iterator[Finding]:
         yield from _unfed(runs, flag)
         yield from _evaluated_with_true(program, runs, flag)
         yield from _trained_with_false(program, runs, flag)
+    for run, norm in runs_without_learning_phase(program):
+        if not program.starts_pretrained(run.graph):
+            yield RULE.finding(
+                run.location,
+                "this training step does not feed Keras' learning phase: batch norm runs in "
+                "inference mode and is not updated",
+                related=[Related(norm.location, "this batch norm follows it")],
+                confidence=Confidence.MEDIUM if run.conditional else Confidence.HIGH,
+            )
 
 
 def _placeholders(program: Program) -> dict[str, Flag]:

@@ -124,7 +124,8 @@ def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[P
 
 def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
     """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
-    program = Program(entry, gaps=[] if world.notes_gaps else None)
+    gaps: list[Gap] | None = [] if world.notes_gaps else None
+    program = Program(entry, gaps=gaps, keras=world.keras.of(module))
     interpreter = _interpreter(world, program)
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)

@@ -152,14 +152,17 @@ def _collector_slowed() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked:
-    """The findings of every rule (or of `rules`) in one component."""
+def check(members: list[Member], rules: Sequence[Rule] | None = None, keras: str = "") -> Checked:
+    """The findings of every rule (or of `rules`) in one component.
+
+    `keras` is the version that the settings name, if they do.
+    """
     from bnlint.analyzer.follow import Trouble, programs
     from bnlint.program.counts import counts_of
     from bnlint.registry import all_rules
 
     errors: list[FileError] = []
-    project = _project(members, errors)
+    project = _project(members, errors, keras)
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
     trouble = Trouble()
@@ -207,7 +210,7 @@ def describe(members: list[Member]) -> Described:
     return result
 
 
-def _project(members: list[Member], errors: list[FileError]) -> Project:
+def _project(members: list[Member], errors: list[FileError], keras: str = "") -> Project:
     """The files of a component, linked; those whose facts cannot be read are added to `errors`."""
     from bnlint.analyzer.project.modules import Project
     from bnlint.analyzer.syntax import nodes
@@ -223,7 +226,7 @@ def _project(members: list[Member], errors: list[FileError]) -> Project:
                 places.append(item.place)
             except Exception as error:  # a damaged cache, no memory
                 errors.append(internal_error(item.path, error))
-    return Project(facts, places)
+    return Project(facts, places, keras)
 
 
 def _marked(finding: Finding, changed: dict[str, bool]) -> Finding:

@@ -73,7 +73,10 @@ def lint(
     engine: Engine | None = None,
 ) -> LintRun:
     """Analyzes sources together and applies suppressions and settings (see `analyze`)."""
-    result = analyze(sources, follow_imports=True, progress=progress, cache=cache, engine=engine)
+    result = analyze(
+        sources, follow_imports=True, progress=progress, cache=cache, engine=engine,
+        keras=config.keras,
+    )  # fmt: skip
     run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
     run.report.left = result.left
     run.report.checked = result.checked

@@ -27,6 +27,7 @@ def together(first: Path, second: Path) -> bool:
 
 
 UPDATE_OPS = "update_ops"  # tf.GraphKeys.UPDATE_OPS
+LEARNING_PHASE_KEY = "keras_learning_phase"  # in SessionRun.feeds: the placeholder of Keras
 
 
 class Answer(enum.Enum):
@@ -133,12 +134,14 @@ class Frame:
       location: of the `def`.
       call: where it was called; None for the entry itself.
       parameters: those named like training flags, and those that hold a placeholder.
+      arguments: the names of all parameters.
     """
 
     function: str
     location: Location
     call: Location | None
     parameters: tuple[Parameter, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     @property
     def misplaced_flag(self) -> Parameter | None:
@@ -206,6 +209,7 @@ class BatchNorm:
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
       path: the undecided conditions that were assumed on the way, by identity.
+      layer: number of the Keras layer; 0 for functions.
       time: see module docstring.
     """
 
@@ -230,11 +234,17 @@ class BatchNorm:
     selected_by: Flag | None = None
     updates_always: bool = False
     takes_mode: bool = True
+    layer: int = 0
 
     @property
     def switch(self) -> Flag:
         """The flag that says whether its network's output is that of training mode."""
         return self.selected_by or self.training
+
+    @property
+    def built(self) -> BatchNorm:
+        """The batch norm that made the variables: itself, unless it shares them."""
+        return self if self.reuses is None else self.reuses.built
 
     @property
     def has_update_ops(self) -> bool:
@@ -392,7 +402,7 @@ class SessionRun:
       batch_norms: those whose output the fetched tensors depend on.
       updates: batch norms whose updates it runs through update ops that are not part of a
         train op (fetched, grouped, or control dependencies of what is fetched).
-      feeds: flag key -> fed value (True, False, or None for unknown).
+      feeds: flag key -> fed value (True, False, or None for unknown). See LEARNING_PHASE_KEY.
       fed_numbers: the keys of `feeds` that are fed a number, not a bool.
       feeds_unknown: the feed_dict is not fully known.
       clues: why it may be an evaluation, strongest first; empty when nothing says so.
@@ -540,34 +550,35 @@ class Rebinding:
 
 @dataclass(eq=False)
 class KerasCall:
-    """A Keras model (that has batch norm) called as a function: `model(x, training=...)`.
+    """A Keras layer or model called as a function: `model(x, training=...)`.
+
+    Calls that another layer's or model's `call` makes are part of that one.
 
     Attributes:
       training: flag passed. Not explicit: TF2 Keras runs in inference mode outside fit.
-      in_tape: inside a `tf.GradientTape` whose gradients are applied to this model's variables
-        (a training step).
-      purpose: "train" (in_tape with gradients applied), "eval" (in a test/eval/predict function
-        of a program with evidence: metrics update without a tape, `test_step`, ...), "unknown".
-      has_batch_norm: YES/NO/UNKNOWN, whether the model has batch norm that `training` affects.
-      frozen: model.trainable or its batch norms' trainable was set to False.
-      batch_norm: location of one of its BatchNormalization layers, if known.
-      default: what the model's own `call` uses when training is not passed: True, False,
-        None (Keras decides / not known).
+      by: "__call__", or "call" for `self.call(x)`, by which Keras learns nothing of `training`.
+      in_tape: inside a `tf.GradientTape` whose gradients are applied to variables of what is
+        called (a training step). differentiated: inside any tape.
+      exported: it is part of a function that is exported.
+      purpose: "train" (in_tape), "eval" (something says that it evaluates), "export", "unknown".
+      batch_norms: what it applies, with the flags that arrive at each.
+      clues: why it may be an evaluation.
       model: identity of the model; two calls of one model have the same.
     """
 
     location: Location
     training: Flag
+    by: str
     in_tape: bool
     purpose: str
-    has_batch_norm: Answer
-    frozen: bool
-    batch_norm: Location | None
-    default: bool | None
+    batch_norms: list[BatchNorm]
     frames: tuple[Frame, ...]
     conditional: bool
     time: int
     model: int = 0
+    clues: tuple[Clue, ...] = ()
+    differentiated: bool = False
+    exported: bool = False
 
 
 @dataclass(eq=False)
@@ -575,15 +586,52 @@ class KerasRun:
     """`model.fit(...)`, `evaluate` or `predict` of a Keras model.
 
     Attributes:
-      kind: "fit", "evaluate" or "predict".
-      batch_norms: those of its functional graph.
-      frozen: see KerasCall.
+      kind: "fit", "evaluate" (the validation of a fit, too) or "predict".
+      batch_norms: what it applies, with the flags that arrive at each; empty where the model has
+        a step of its own, whose calls are KerasCalls.
+      model: identity of the model. loaded: when it was loaded from a file, None if it was not.
     """
 
     location: Location
     kind: str
     batch_norms: list[BatchNorm]
-    frozen: bool
+    model: int
+    conditional: bool
+    time: int
+    loaded: int | None = None
+
+
+@dataclass(eq=False)
+class KerasCompile:
+    """`model.compile(...)`.
+
+    Attributes:
+      model: identity of the model. layers: of its batch norm layers.
+    """
+
+    location: Location
+    model: int
+    layers: frozenset[int]
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class Freeze:
+    """`layer.trainable = value` of a layer or model, which Keras passes to all layers inside.
+
+    Attributes:
+      value: None if it is not known.
+      model: identity of the layer or model. layers: its batch norm layers that were set.
+      partial: of some of them only, which ones is not known.
+    """
+
+    location: Location
+    value: bool | None
+    model: int
+    layers: frozenset[int]
+    partial: bool
+    conditional: bool
     time: int
 
 
@@ -672,11 +720,13 @@ class Program:
         (graph, time) of each.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
+      reads_learning_phase: it has the placeholder of Keras' learning phase, and may feed it.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
-      freezes_layers: some layer or model gets `trainable = False`.
       left: why it was not followed to its end, or "".
       placeholder_names: a placeholder's key in flags and feeds -> the names it goes by.
       gaps: where knowledge was lost; None where nobody asked.
+      keras: the Kerases that the program may be for: "tf1" (sessions and graphs), "2" (tf.keras of
+        TensorFlow 2 until 2.15, tf-keras), "3".
     """
 
     entry: EntryPoint
@@ -702,10 +752,13 @@ class Program:
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False
-    freezes_layers: bool = False
     left: str = ""
     placeholder_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     gaps: list[Gap] | None = None
+    reads_learning_phase: bool = False
+    keras: frozenset[str] = frozenset(["tf1", "2", "3"])
+    keras_compiles: list[KerasCompile] = field(default_factory=list)
+    freezes: list[Freeze] = field(default_factory=list)
 
     def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:
         """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch

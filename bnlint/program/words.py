@@ -22,6 +22,8 @@ SAMPLING = frozenset(
     "serve interpolate".split()
 )
 TRAINING = frozenset(["train", "training", "trainer", "fit", "learn"])
+# Few-shot learning normalizes each task by itself.
+FEW_SHOT = frozenset("support query episode maml adapt adapted".split())
 _FLAG = frozenset(["train", "training", "istraining", "istrain", "phase"])
 
 

@@ -71,7 +71,7 @@ def restore(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
 
 
 @any_method("keras.Model.load_weights", "keras.Model.set_weights", "keras.Model.load_pretrained",
-            "keras.Model.load_npz", signature="*args, **kwargs")  # fmt: skip
+            "keras.Model.load_npz", signature="*args, **kwargs", restores=True)  # fmt: skip
 def load_weights(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     """Keras's ways to load weights, and those of libraries on top of TensorFlow."""
     if not isinstance(receiver, Instance):

@@ -23,6 +23,7 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.evaluations import find_evaluations
 from bnlint.program.events import (
+    LEARNING_PHASE_KEY,
     Answer,
     BatchNorm,
     Clue,
@@ -32,13 +33,14 @@ from bnlint.program.events import (
     Evaluation,
     Flag,
     FlagKind,
+    KerasCall,
     Program,
     Rebinding,
     SessionRun,
     TrainingLength,
     TrainOp,
-    in_evaluation,
 )
+from bnlint.program.keras import purpose_of
 from bnlint.program.words import names_training_flag
 
 
@@ -83,6 +85,11 @@ class Recorder:
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
     keras_parts: dict[int, set[int]] = field(default_factory=dict)
+    # Keras calls that are being followed: the batch norms each applied, the `training` it has.
+    keras_applied: list[list[BatchNorm]] = field(default_factory=list)
+    keras_contexts: list[Value] = field(default_factory=list)
+    exporting: bool = False  # an exported function is being followed
+    keras_layers: dict[int, Object] = field(default_factory=dict)  # batch norm layers by number
     trained_by: dict[int, set[int]] = field(default_factory=dict)  # tape -> models
     # A placeholder's key -> the names it goes by; (graph, tensor name) -> its key.
     flag_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -101,6 +108,11 @@ class Recorder:
     def loaded(self, graph: int) -> None:
         """Variables of `graph` get values from outside."""
         self.program.loads.append((graph, self.interpreter.tick()))
+
+    def new_graph(self) -> int:
+        """The number of a graph of its own."""
+        self.graphs += 1
+        return self.graphs
 
     def remember_path(self, event: object) -> None:
         self.paths[id(event)] = self.interpreter.path
@@ -209,6 +221,7 @@ class Recorder:
         definition: Location | None = None,
         reuses: BatchNorm | None = None,
         reuse: bool | None = False,
+        layer: int = 0,
     ) -> tuple[BatchNorm, Symbol]:
         """Builds a batch norm; returns it and its output."""
         if reuses is None and scope is not None:
@@ -220,6 +233,7 @@ class Recorder:
             reuses=reuses, reuse_unknown=scope is None and reuses is None, trainable=trainable,
             decay=decay, frames=tuple(self.interpreter.frames), graph=self.graph,
             conditional=self.conditional, time=self.interpreter.tick(), path=self.interpreter.path,
+            layer=layer,
         )  # fmt: skip
         if reuse is None and reuses is None:
             event.reuse_unknown = True
@@ -385,13 +399,20 @@ class Recorder:
         for name, item in value.items.items():
             key = identity_of(name)
             if not key and isinstance(name, str):  # fed by its name, "is_training:0"
-                key = self.tensors.get((self.graph, name), "")
+                key = self._key_of_tensor(name)
                 unknown |= not key
             if key:
                 fed[key] = _fed_value(item)
                 if isinstance(item, Const) and not isinstance(item.value, bool):
                     numbers.add(key)
         return fed, frozenset(numbers), unknown
+
+    def _key_of_tensor(self, name: str) -> str:
+        """What the tensor of this name is known by; "" if it is not."""
+        if LEARNING_PHASE_KEY in name:  # "keras_learning_phase:0", perhaps in a scope
+            self.program.reads_learning_phase = True
+            return LEARNING_PHASE_KEY
+        return self.tensors.get((self.graph, name), "")
 
     def _fed_false(self, fed: dict[str, bool | None]) -> Iterator[Clue]:
         for key, value in fed.items():
@@ -486,16 +507,16 @@ class Recorder:
     def _finish_keras(self) -> None:
         for call in self.program.keras_calls:
             tapes = self.keras_tapes.get(id(call), [])
-            call.in_tape = any(self._trains(tape, call.model) for tape in tapes)
-            if call.in_tape:
-                call.purpose = "train"
-            elif not tapes and call.purpose == "unknown" and in_evaluation(call.frames):
-                call.purpose = "eval"
+            call.in_tape = any(self._trains(tape, call) for tape in tapes)
+            call.differentiated = bool(tapes)
+            call.purpose = purpose_of(call)
 
-    def _trains(self, tape: Object, model: int) -> bool:
-        """Gradients of `tape` are applied to the variables of `model`, or of what it is part of."""
+    def _trains(self, tape: Object, call: KerasCall) -> bool:
+        """Gradients of `tape` are applied to variables of what is called, or of what it is part
+        of."""
+        called = {call.model, *(norm.layer for norm in call.batch_norms)}
         trained = self.trained_by.get(tape.number, ())
-        return any(model in self.keras_parts.get(owner, ()) for owner in trained)
+        return any(called & self.keras_parts.get(owner, set()) for owner in trained)
 
     def _finish_rebindings(self) -> None:
         ordered = self.program.rebindings

@@ -65,8 +65,7 @@ def make_default(tf: TensorFlow, graph: int) -> Leave:
 
 @api("tf.Graph")
 def graph(tf: TensorFlow, call: Call) -> Value:
-    tf.recorder.graphs += 1
-    return Graph(tf.recorder.graphs)
+    return Graph(tf.recorder.new_graph())
 
 
 @api("tf.get_default_graph")
@@ -76,8 +75,7 @@ def default_graph(tf: TensorFlow, call: Call) -> Value:
 
 @api("tf.reset_default_graph")
 def reset_graph(tf: TensorFlow, call: Call) -> Value:
-    tf.recorder.graphs += 1
-    tf.recorder.graph = tf.recorder.graphs
+    tf.recorder.graph = tf.recorder.new_graph()
     return NONE
 
 

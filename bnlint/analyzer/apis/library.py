@@ -190,6 +190,10 @@ class TensorFlow:
         if isinstance(receiver, Symbol):
             if name == "shape" and not receiver.unknown:
                 return TENSOR  # sizes: no op waits for them
+            if name in METHODS:
+                return None
+            if name in ("output", "outputs") and receiver.batch_norms:
+                return receiver  # `base.layers[-1].output`, `base.get_layer("conv5").output`
             if receiver.unknown and receiver.key:
                 return receiver.replace(key=f"{receiver.key}.{name}", flag=None)
             if name in ("op", "outputs", "values") or receiver.unknown:
@@ -216,9 +220,15 @@ class TensorFlow:
             value, [name for name in nodes.texts_in(expression) if names_eval_data(name)]
         )
 
-    def attribute_set(self, name: str, value: Value) -> None:
-        if name == "trainable" and isinstance(value, Const) and value.value is False:
-            self.program.freezes_layers = True
+    def attribute_set(self, owner: Value, name: str, value: Value, node: nodes.Node) -> None:
+        known = SET_ATTRIBUTES.get(name)
+        if known is not None:
+            known(self, owner, value, node)
+
+    def call_function(self, function: Function, args: Args, node: nodes.Call) -> Value | None:
+        """See interpreter.Library."""
+        known = WATCHED_FUNCTIONS.get(function.definition.name)
+        return known(self, function, args, node) if known is not None else None
 
     def external(self, name: str) -> Value | None:
         head, _, tail = name.rpartition(".")
@@ -292,6 +302,10 @@ class Optimizer(Kind):
 
 # What attributes of an instance of a project's Keras model or layer are, by name.
 INSTANCE_ATTRIBUTES: dict[str, Callable[[TensorFlow, Instance], Value]] = {}
+# What setting an attribute does, by name: (owner, value, where).
+SET_ATTRIBUTES: dict[str, Callable[[TensorFlow, Value, Value, nodes.Node], None]] = {}
+# Methods of the project that the library looks at when they are called, by name.
+WATCHED_FUNCTIONS: dict[str, Callable[[TensorFlow, Function, Args, nodes.Call], Value | None]] = {}
 
 
 @functools.cache

@@ -205,6 +205,8 @@ def isinstance_(tf: TensorFlow, call: Call) -> Value:
     wanted = {item.name for item in names if isinstance(item, External)}
     if isinstance(value, Instance) and isinstance(kind, ClassValue):
         return Const(kind in value.cls.lineage())
+    if isinstance(value, Kind) and value.classes and wanted:
+        return Const(bool(wanted & value.classes))
     if isinstance(value, Const) and wanted:
         return Const(f"builtins.{type(value.value).__name__}" in wanted)
     if isinstance(value, ListValue) and wanted:

@@ -25,6 +25,7 @@ from bnlint.analyzer.interpreter.values import (
     Value,
     symbol_of,
 )
+from bnlint.analyzer.project.keras_versions import KerasVersions
 from bnlint.analyzer.project.modules import Module, Project
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
@@ -49,6 +50,7 @@ class World:
         self.notes_gaps = notes_gaps
         self.steps_left = GROUP_STEPS + GROUP_STEPS_PER_FILE * len(project.modules)
         self.too_long: list[tuple[Module, str]] = []
+        self.keras = KerasVersions(project)
         self._globals: dict[Module, Globals] = {}
 
     def globals(self, module: Module) -> Globals:

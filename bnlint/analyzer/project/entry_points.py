@@ -33,7 +33,7 @@ def relevant_modules(project: Project, frameworks: frozenset[str]) -> set[int]:
     for module in project.modules:
         if module.facts.reads & frameworks:
             todo.append(module)
-        for target in _imported_modules(project, module):
+        for target in imported_modules(project, module):
             importers.setdefault(id(target), []).append(module)
     found: set[int] = set()
     while todo:
@@ -44,7 +44,8 @@ def relevant_modules(project: Project, frameworks: frozenset[str]) -> set[int]:
     return found
 
 
-def _imported_modules(project: Project, module: Module) -> Iterator[Module]:
+def imported_modules(project: Project, module: Module) -> Iterator[Module]:
+    """The project's modules that `module` imports, wherever in it."""
     for node in nodes.local_imports(module.facts.body):
         if isinstance(node, nodes.Import):
             targets = [project.resolve(name, module) for name, _ in node.names]
@@ -67,7 +68,7 @@ def _with_imports(project: Project, relevant: set[int]) -> Iterator[Module]:
         module = todo.pop()
         if id(module) not in found:
             found.add(id(module))
-            todo.extend(_imported_modules(project, module))
+            todo.extend(imported_modules(project, module))
     return (module for module in project.modules if id(module) in found)
 
 

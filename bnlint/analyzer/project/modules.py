@@ -37,9 +37,13 @@ class Project:
     Args:
       facts: of each file.
       places: where each file is; by default where its path says, from the current folder.
+      keras: the Keras that the settings name ("tf1", "2", "3"), or "".
     """
 
-    def __init__(self, facts: Iterable[nodes.ModuleFacts], places: Iterable[Place] = ()) -> None:
+    def __init__(
+        self, facts: Iterable[nodes.ModuleFacts], places: Iterable[Place] = (), keras: str = ""
+    ) -> None:
+        self.keras = keras
         known = list(facts)
         where = list(places) or [Place(posix(os.path.abspath(item.path))) for item in known]
         pairs = zip(known, where, strict=True)
