@@ -21,15 +21,16 @@ RULE = Rule(
     summary="a Keras model runs with the wrong training flag",
     why="""
 Keras decides by itself in `fit`, `evaluate` and `predict`; elsewhere the program does. One code
-covers the four ways to get it wrong, because what happens and the repair are the same:
+covers the ways to get it wrong, because what happens and the repair are the same:
 
-- a training step calls `model(x)`, which is inference mode, inside a GradientTape and in a custom
-  `train_step` too: batch norm normalizes with its moving statistics and does not update them;
-- an evaluation calls `model(x, training=True)`: each batch is normalized by itself;
-- the functional model is built with `training=True`, which overrules `evaluate` and `predict`;
-- the model is built under `K.set_learning_phase`, and used in the other mode.
+- a training step calls `model(x)`, or `self.call(x)`, in a GradientTape or a custom `train_step`:
+  that is inference mode, and batch norm is not updated ("tape, model(x)");
+- an evaluation or export calls `model(x, training=True)`: each batch is normalized by itself;
+- `training=` is written where the layer is called, or the model's flag has a name of its own, which
+  Keras never sets ("functional | training true | predict");
+- the model is built under `K.set_learning_phase` and used in the other mode, in TensorFlow 1.
 
-(Checked on Keras 3.15 and tf-keras 2.21.)
+(Recorded from TensorFlow 1.15, tf-keras 2.21 and Keras 3.15: `fixtures/oracle/keras`.)
 """,
     help="Pass `training=True` in the training step and `training=False` (or nothing) elsewhere.",
     found_by=("check", "inspect"),

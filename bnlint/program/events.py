@@ -718,6 +718,7 @@ class Program:
       differentiated: graphs in which gradients of variables are taken.
       loads: when variables come from a checkpoint, weights file or imported graph:
         (graph, time) of each.
+      certain_loads: when that happens whenever the program runs.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
       reads_learning_phase: it has the placeholder of Keras' learning phase, and may feed it.
@@ -749,6 +750,7 @@ class Program:
     restored: set[int] = field(default_factory=set)
     differentiated: set[int] = field(default_factory=set)
     loads: list[tuple[int, int]] = field(default_factory=list)
+    certain_loads: list[int] = field(default_factory=list)
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False

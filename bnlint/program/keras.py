@@ -185,7 +185,9 @@ def _contradicts(program: Program, phase: LearningPhase, run: KerasRun) -> bool:
     if run.loaded is not None:
         times.append(run.loaded)
     built = any(phase.time < time < end for time in times)
-    frozen = not phase.value and (bool(program.loads) or not switchable(run.batch_norms))
+    # Training resumed from a file in inference mode is fine-tuning; from scratch it is a mistake.
+    loaded = any(time < run.time for time in program.certain_loads)
+    frozen = not phase.value and (loaded or not switchable(run.batch_norms))
     return built and not frozen and (run.kind == "fit") is not phase.value
 
 

@@ -107,7 +107,10 @@ class Recorder:
 
     def loaded(self, graph: int) -> None:
         """Variables of `graph` get values from outside."""
-        self.program.loads.append((graph, self.interpreter.tick()))
+        time = self.interpreter.tick()
+        self.program.loads.append((graph, time))
+        if not self.conditional and not any(map(_goes_on, self.interpreter.around)):
+            self.program.certain_loads.append(time)
 
     def new_graph(self) -> int:
         """The number of a graph of its own."""
@@ -567,6 +570,17 @@ class Recorder:
                 and other.selection.kind in ("all", "trainable-plus-moving")
                 for other in self.program.savers
             )
+
+
+def _goes_on(statement: nodes.Stmt | None) -> bool:
+    """A `try` after whose failure the program goes on."""
+    handlers = statement.handlers if isinstance(statement, nodes.Try) else []
+    return any(not _raises(handler) for handler in handlers)
+
+
+def _raises(block: list[nodes.Stmt]) -> bool:
+    last = block[-1] if block else None
+    return isinstance(last, nodes.Jump) and last.kind == "raise"
 
 
 def _root(norm: BatchNorm) -> BatchNorm:
