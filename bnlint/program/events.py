@@ -564,6 +564,7 @@ class KerasCall:
       batch_norms: what it applies, with the flags that arrive at each.
       clues: why it may be an evaluation.
       model: identity of the model; two calls of one model have the same.
+      steps: how often it happens, if that is known.
     """
 
     location: Location
@@ -579,6 +580,7 @@ class KerasCall:
     clues: tuple[Clue, ...] = ()
     differentiated: bool = False
     exported: bool = False
+    steps: int | None = None
 
 
 @dataclass(eq=False)
@@ -590,6 +592,7 @@ class KerasRun:
       batch_norms: what it applies, with the flags that arrive at each; empty where the model has
         a step of its own, whose calls are KerasCalls.
       model: identity of the model. loaded: when it was loaded from a file, None if it was not.
+      steps: of training, if their number is known. batch_size: if it is known.
     """
 
     location: Location
@@ -599,6 +602,8 @@ class KerasRun:
     conditional: bool
     time: int
     loaded: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
 
 
 @dataclass(eq=False)

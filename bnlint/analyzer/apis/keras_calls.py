@@ -106,6 +106,7 @@ def outermost_call(
         in_tape=False, purpose="unknown", batch_norms=[], frames=tuple(tf.interpreter.frames),
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(), model=owner.number,
         clues=_clues(tf, args, node), exported=tf.recorder.exporting,
+        steps=tf.interpreter.loop_steps(),
     )  # fmt: skip
     tf.recorder.keras_tapes[id(event)] = list(tf.recorder.tapes)
     tf.program.keras_calls.append(event)

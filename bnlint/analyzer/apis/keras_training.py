@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.keras import KerasModel, layers_of, own_method
 from bnlint.analyzer.apis.keras_calls import applying
+from bnlint.analyzer.apis.keras_lengths import measure_training
 from bnlint.analyzer.apis.library import TensorFlow, is_keras, unknown_arguments
 from bnlint.analyzer.apis.registry import any_method, api
 from bnlint.analyzer.apis.signature import Call
@@ -40,7 +41,10 @@ def _run(kind: str) -> Callable[[Value, TensorFlow, Call], Value | None]:
     def handler(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
         if not _is_model(receiver):
             return None
+        recorded = len(tf.program.keras_runs)
         _record_run(tf, receiver, kind, call.node)
+        if kind == "fit":
+            measure_training(tf, tf.program.keras_runs[recorded], call)
         if kind == "fit" and _validates(call):
             _record_run(tf, receiver, "evaluate", call.node)
         return UNKNOWN.replace(unknown=False)
