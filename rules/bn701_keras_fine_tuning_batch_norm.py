@@ -14,16 +14,15 @@ RULE = Rule(
     summary="fine-tuning runs the batch norms of an unfrozen pretrained net in training mode",
     why="""
 While `base.trainable` is False, `fit` runs the batch norms of `base` in inference mode. Once it is
-True they normalize with the statistics of each new batch, and overwrite the pretrained moving
-statistics with those of the small data set: accuracy drops when fine-tuning begins.
+True they normalize with each new batch's statistics, and overwrite the pretrained ones with those
+of the small data set: accuracy drops when fine-tuning begins.
 
 `base(x, training=False)` prevents that in tf.keras 2, where the written flag wins. Keras 3 does not
 keep it: `fit` passes `training=True` to every layer of a functional model.
-(fixtures/oracle/keras: "nested | training false | base unfrozen and compiled anew | fit".)
 """,
     help=(
-        "Set `trainable = False` for the batch norms of the net again after unfreezing it; in "
-        "tf.keras 2 `base(x, training=False)` does, too."
+        "Freeze the batch norms of the net again after unfreezing it. In tf.keras 2 "
+        "`base(x, training=False)` is enough."
     ),
 )
 

@@ -175,6 +175,24 @@ def in_evaluation(frames: Iterable[Frame]) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Activation:
+    """The output of a Keras layer.
+
+    Attributes:
+      layer: number of the layer; 0 if it is not known.
+      kind: its class in keras.layers: "Dense"; "" if it is not known.
+      rank: number of axes, batch included; None if it is not known.
+    """
+
+    layer: int
+    kind: str
+    rank: int | None
+
+
+NO_ACTIVATION = Activation(0, "", None)  # nothing is known
+
+
 @dataclass(eq=False)
 class BatchNorm:
     """One batch norm built into a graph.
@@ -210,6 +228,7 @@ class BatchNorm:
       conditional: built under a branch or loop that may not run.
       path: the undecided conditions that were assumed on the way, by identity.
       layer: number of the Keras layer; 0 for functions.
+      input: what a Keras layer is applied to.
       time: see module docstring.
     """
 
@@ -235,6 +254,7 @@ class BatchNorm:
     updates_always: bool = False
     takes_mode: bool = True
     layer: int = 0
+    input: Activation = NO_ACTIVATION
 
     @property
     def switch(self) -> Flag:

@@ -216,3 +216,75 @@ def trained_layers(program: Program) -> set[int]:
         for norm in use.batch_norms
         if norm.trainable is not False and not norm.training.is_false
     }
+
+
+@dataclass(frozen=True)
+class FastMomentum:
+    """A moving average that forgets all but the last batches.
+
+    Attributes:
+      norm: a batch norm with this momentum.
+      used: it is also evaluated with, in the same program.
+    """
+
+    norm: BatchNorm
+    used: bool
+
+
+def forgets_quickly(program: Program, limit: float) -> Iterator[FastMomentum]:
+    """Trained batch norms whose momentum is at most `limit`, one for each place that sets it.
+
+    A momentum of 0 keeps the last batch's statistics on purpose.
+    """
+    trained, used = trained_layers(program), inference_layers(program)
+    seen: set[object] = set()
+    for norm in program.batch_norms:
+        if norm.decay is None or not 0 < norm.decay <= limit or norm.trainable is False:
+            continue
+        if norm.api == "keras":
+            is_trained, is_used = norm.layer in trained, norm.layer in used
+        else:
+            is_trained = norm.api == "tf.layers" and bool(program.trained(norm))
+            is_used = any(other is norm for _, other in program.evaluated())
+        place = norm.definition or norm.location
+        if is_trained and place not in seen:
+            seen.add(place)
+            yield FastMomentum(norm, is_used)
+
+
+# --- batches of one ------------------------------------------------------------------------
+
+
+def trained_on_single_examples(program: Program) -> Iterator[tuple[KerasRun, BatchNorm]]:
+    """Trainings with batches of one example, and a batch norm that has one value to normalize.
+
+    After a convolution a batch norm has all positions of the example to take statistics of.
+    """
+    for run in program.keras_runs:
+        if run.kind != "fit" or run.batch_size != 1:
+            continue
+        for norm in run.batch_norms:
+            flat = norm.input.rank == 2 or (norm.input.rank is None and norm.input.kind == "Dense")
+            if flat and norm.trainable is True and norm.training.is_true:
+                yield run, norm
+                break
+
+
+# --- layers that are shared ----------------------------------------------------------------
+
+
+def applied_to_two_activations(program: Program) -> Iterator[tuple[BatchNorm, BatchNorm]]:
+    """(first, second) applications of one batch norm layer to what different layers give.
+
+    Both in one pass through the network, in training mode, of a layer that is trained.
+    """
+    trained = trained_layers(program)
+    first: dict[object, BatchNorm] = {}
+    for norm in program.batch_norms:
+        if norm.layer not in trained or not norm.input.layer or norm.training.is_false:
+            continue
+        # Frames are made anew by each call: equal ones are of one call of `call`.
+        key = (norm.layer, tuple(id(frame) for frame in norm.frames))
+        other = first.setdefault(key, norm)
+        if other.input.layer != norm.input.layer and other.location != norm.location:
+            yield other, norm

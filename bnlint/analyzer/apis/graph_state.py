@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bnlint.analyzer.apis.hand_written import HandWritten
+from bnlint.analyzer.apis.keras_outputs import Activations
 from bnlint.analyzer.interpreter.containers import identity_of
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
@@ -89,6 +90,7 @@ class Recorder:
     keras_applied: list[list[BatchNorm]] = field(default_factory=list)
     keras_contexts: list[Value] = field(default_factory=list)
     exporting: bool = False  # an exported function is being followed
+    activations: Activations = field(default_factory=Activations)
     keras_layers: dict[int, Object] = field(default_factory=dict)  # batch norm layers by number
     trained_by: dict[int, set[int]] = field(default_factory=dict)  # tape -> models
     # A placeholder's key -> the names it goes by; (graph, tensor name) -> its key.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.keras_calls import (
@@ -44,7 +45,14 @@ from bnlint.analyzer.interpreter.values import (
 )
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
-from bnlint.program.events import LEARNING_PHASE_KEY, BatchNorm, Flag, FlagKind, Freeze
+from bnlint.program.events import (
+    LEARNING_PHASE_KEY,
+    Activation,
+    BatchNorm,
+    Flag,
+    FlagKind,
+    Freeze,
+)
 
 # Networks of keras.applications, of every version; and those without batch norm. Counted by
 # building them: fixtures/oracle/keras/applications_*.json.
@@ -82,11 +90,14 @@ class KerasBatchNormalization(Kind):
         passed = passed_training(call.training, call.rest)
         with outermost_call(tf, self, passed, call.arguments, call.node):
             flag = keras_flag(training_in(tf, passed))
-            return self.apply(tf, call.inputs, flag, call.node)
+            output = self.apply(tf, call.inputs, flag, call.node)
+            kind = "BatchNormalization"
+            return tf.recorder.activations.made(output, self.number, kind, call.inputs)
 
     def apply(
-        self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Node
-    ) -> Symbol:
+        self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Node,
+        of: Activation | None = None,
+    ) -> Symbol:  # fmt: skip
         """The layer's output; its first application makes its variables."""
         norm, output = tf.recorder.batch_norm(
             node, symbol_of(inputs), api="keras", training=training, collection=None,
@@ -94,6 +105,7 @@ class KerasBatchNormalization(Kind):
             definition=self.made, reuses=self.norm, layer=self.number,
         )  # fmt: skip
         norm.reuse_unknown = False
+        norm.input = of or tf.recorder.activations.of(inputs)
         self.norm = self.norm or norm
         self._applied(tf, norm)
         return output
@@ -106,7 +118,8 @@ class KerasBatchNormalization(Kind):
         if flag.kind is norm.training.kind and self.trainable is norm.trainable:
             self._applied(tf, norm)
             return symbol_of(inputs, Symbol(batch_norms=frozenset([norm])))
-        return self.apply(tf, inputs, flag, node)
+        # Which layer's output it is was said when the graph was built.
+        return self.apply(tf, inputs, flag, node, replace(norm.input, layer=0))
 
     @property
     def trainable(self) -> bool | None:
@@ -157,21 +170,23 @@ def learning_phase(tf: TensorFlow, call: Call) -> Value:
 class KerasLayer(Kind):
     """A layer of Keras that has no batch norm."""
 
-    def __init__(self, made: Location, activation: Value | None) -> None:
+    def __init__(self, made: Location, kind: str, activation: Value | None) -> None:
         super().__init__()
         self.made = made
+        self.kind = kind
         self.activation = activation
 
     @method("keras.layers.Layer.__call__")
     def call(self, tf: TensorFlow, call: Call) -> Value:
         output = tf.op(*call.values())
         if constant(self.activation, str) in ("softmax", "sigmoid"):
-            return output.replace(linear="probabilities", made=self.made)
-        return output
+            output = output.replace(linear="probabilities", made=self.made)
+        return tf.recorder.activations.made(output, self.number, self.kind, call.first)
 
 
 def _keras_layer(tf: TensorFlow, call: Call) -> Value:
-    return KerasLayer(tf.recorder.here(call.node), call.get("activation"))
+    kind = call.api.rpartition(".")[2]
+    return KerasLayer(tf.recorder.here(call.node), kind, call.get("activation"))
 
 
 for _name in (
@@ -179,14 +194,15 @@ for _name in (
     "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Embedding", "LSTM", "GRU",
     "Add", "Concatenate", "Reshape", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D",
     "ZeroPadding2D", "UpSampling2D", "LeakyReLU", "Lambda", "LayerNormalization", "MaxPool2D",
-    "Softmax", "InputLayer", "PReLU",
+    "Softmax", "InputLayer", "PReLU", "GlobalAveragePooling1D", "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
 ):  # fmt: skip
     api(f"keras.layers.{_name}")(_keras_layer)
 
 
 @api("keras.Input", "keras.layers.Input")
 def keras_input(tf: TensorFlow, call: Call) -> Value:
-    return TENSOR
+    return tf.recorder.activations.input(call.shape)
 
 
 class Wrapper(Kind):
@@ -255,7 +271,8 @@ class KerasModel(Kind):
     def _layer_by_layer(self, tf: TensorFlow, output: Symbol, node: nodes.Call) -> Symbol:
         if not isinstance(self.layers, LayersOf) and isinstance(self.layers, ListValue):
             for layer in self.layers.items:
-                output = symbol_of(tf.call_value(layer, Args([output]), node))
+                result = tf.call_value(layer, Args([output]), node)
+                output = result if isinstance(result, Symbol) else symbol_of(result)
         return output
 
     def _graph(self, tf: TensorFlow, output: Symbol, training: Flag, node: nodes.Call) -> Symbol:
