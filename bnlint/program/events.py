@@ -661,6 +661,28 @@ class Freeze:
 
 
 @dataclass(eq=False)
+class KerasCopy:
+    """A copy of variables into a Keras model, one by one (`a.assign(b)`) or by set_weights.
+
+    Attributes:
+      model: identity of the model that is written; layers: its batch norm layers.
+      source, source_layers: of the model that is read; 0 and none if that is not known.
+      with_statistics: moving statistics are written, too, not only trainable variables.
+      averages: old and new values are mixed, as for an EMA or a target network.
+    """
+
+    location: Location
+    model: int
+    source: int
+    layers: frozenset[int]
+    source_layers: frozenset[int]
+    with_statistics: bool
+    averages: bool
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
 class LearningPhase:
     """`K.set_learning_phase(value)`. It holds until the next one."""
 
@@ -786,6 +808,7 @@ class Program:
     keras: frozenset[str] = frozenset(["tf1", "2", "3"])
     keras_compiles: list[KerasCompile] = field(default_factory=list)
     freezes: list[Freeze] = field(default_factory=list)
+    keras_copies: list[KerasCopy] = field(default_factory=list)
 
     def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:
         """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch

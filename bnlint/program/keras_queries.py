@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from bnlint.program.events import BatchNorm, Freeze, KerasCall, KerasCompile, KerasRun, Program
+from bnlint.program.events import (
+    BatchNorm,
+    FlagKind,
+    Freeze,
+    KerasCall,
+    KerasCompile,
+    KerasCopy,
+    KerasRun,
+    Program,
+)
 
 Use = KerasRun | KerasCall
 
@@ -288,3 +297,47 @@ def applied_to_two_activations(program: Program) -> Iterator[tuple[BatchNorm, Ba
         other = first.setdefault(key, norm)
         if other.input.layer != norm.input.layer and other.location != norm.location:
             yield other, norm
+
+
+# --- copies of weights ---------------------------------------------------------------------
+
+
+def copied_without_statistics(program: Program) -> Iterator[tuple[KerasCopy, Use]]:
+    """Copies of the trainable variables of a net that is then used in inference mode.
+
+    The statistics of the copy stay as they were made: nothing else copies them after that, and
+    the copy is not trained itself.
+    """
+    trained, found = trained_layers(program), set()
+    for copy in program.keras_copies:
+        if copy.with_statistics or not copy.layers or copy.layers & trained:
+            continue
+        # The source has statistics worth copying: they were trained here, or loaded.
+        if not copy.source_layers & trained and not program.loads:
+            continue
+        if any(other.with_statistics and _replaces(other, copy) for other in program.keras_copies):
+            continue
+        use = _used_in_inference_mode(program, copy.layers)
+        if use is not None and copy.location not in found:
+            found.add(copy.location)
+            yield copy, use
+
+
+def _replaces(other: KerasCopy, copy: KerasCopy) -> bool:
+    """`other` copies the statistics as well, and not only before training."""
+    return bool(other.layers & copy.layers) and (other.time > copy.time or not copy.averages)
+
+
+def _used_in_inference_mode(program: Program, layers: frozenset[int]) -> Use | None:
+    runs = [run for run in program.keras_runs if run.kind != "fit"]
+    calls = [call for call in program.keras_calls if call.purpose != "train"]
+    for use in sorted([*runs, *calls], key=lambda use: use.time):
+        for norm in use.batch_norms:
+            if norm.layer in layers and _is_in_inference_mode(norm):
+                return use
+    return None
+
+
+def _is_in_inference_mode(norm: BatchNorm) -> bool:
+    flag = norm.training
+    return flag.is_false or (flag.kind is FlagKind.LEARNING_PHASE and not flag.explicit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -285,7 +286,7 @@ class KerasModel(Kind):
 
     def attribute(self, tf: TensorFlow, name: str) -> Value | None:
         if name in _MODEL_VARIABLES:
-            return _model_variables(tf, self)
+            return model_variables(tf, self, name)
         if name in ("output", "outputs"):
             return symbol_of(self)
         return TENSOR if name in ("input", "inputs") else None
@@ -309,12 +310,18 @@ def _functional_norms(model: KerasModel) -> list[BatchNorm]:
     return list({norm.layer: norm for norm in ordered if norm.api == "keras"}.values())
 
 
-_MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "weights")
+_MODEL_VARIABLES = (
+    "trainable_variables", "trainable_weights", "variables", "weights", "non_trainable_variables",
+    "non_trainable_weights",
+)  # fmt: skip
 
 
-def _model_variables(tf: TensorFlow, model: Stateful) -> Value:
+def model_variables(tf: TensorFlow, model: Stateful, name: str) -> Value:
+    """`model.weights`, `model.trainable_variables`..."""
     tf.recorder.keras_parts[model.number] = parts_of(model)
-    return Symbol(variables=VariableSet(models=frozenset([model.number])))
+    models = frozenset([model.number])
+    statistics = frozenset() if name.startswith("trainable") else models
+    return Symbol(variables=VariableSet(models=models, statistics_of=statistics))
 
 
 def _losses_or_updates(tf: TensorFlow, model: Instance) -> Value:
@@ -325,7 +332,9 @@ def _layers_of_instance(tf: TensorFlow, model: Instance) -> Value:
     return LayersOf(tuple(layers_of(tf, model)), Symbol(incomplete=True))
 
 
-INSTANCE_ATTRIBUTES.update(dict.fromkeys(_MODEL_VARIABLES, _model_variables))
+INSTANCE_ATTRIBUTES.update(
+    {name: functools.partial(model_variables, name=name) for name in _MODEL_VARIABLES}
+)
 INSTANCE_ATTRIBUTES.update(dict.fromkeys(("updates", "losses"), _losses_or_updates))
 INSTANCE_ATTRIBUTES["layers"] = _layers_of_instance
 

@@ -133,7 +133,15 @@ def zip_(tf: TensorFlow, call: Call) -> Value:
     if len(lists) == len(call.more) and all(item.rest is None for item in lists):
         rows = zip(*(item.items for item in lists), strict=False)
         return ListValue(tuple(ListValue(tuple(row)) for row in rows))
+    if call.more and all(_of_a_model(value) for value in call.more):
+        # One row stands for all: what is assigned to what stays known.
+        return ListValue((ListValue(tuple(call.more)),))
     return ListValue(rest=symbol_of(*call.more))
+
+
+def _of_a_model(value: Value) -> bool:
+    """Variables of a Keras model, not their gradients."""
+    return isinstance(value, Symbol) and bool(value.variables.models) and value.tape is None
 
 
 @api("builtins.enumerate", signature="iterable, start=0")

@@ -9,6 +9,7 @@ from bnlint.analyzer.apis import (
     estimator,
     graphs_and_scopes,
     keras,
+    keras_copies,
     keras_training,
     losses,
     networks,
@@ -29,8 +30,8 @@ from bnlint.analyzer.project.prescan import Words
 # Imported for what they declare.
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
-    keras, keras_training, tapes, python, settings, slim, networks, tf_layers, custom_batch_norm,
-    switches,
+    keras, keras_copies, keras_training, tapes, python, settings, slim, networks, tf_layers,
+    custom_batch_norm, switches,
 )  # fmt: skip
 
 WORDS = Words(

@@ -104,7 +104,8 @@ class VariableSet(msgspec.Struct, frozen=True):
     Attributes:
       collections: the graph collections that they were read from: "trainable_variables".
       scopes: the scopes that they were limited to.
-      models: the Keras models whose they are, by number.
+      models: the Keras models whose they are, by number; statistics_of: those of which it holds
+        the non-trainable ones, too.
       filtered: a condition that is not decided left some of them out; it kept, or dropped, those
         that it calls "moving" or "batch_norm".
       partial: gradients of some of the trainable variables only.
@@ -113,6 +114,7 @@ class VariableSet(msgspec.Struct, frozen=True):
     collections: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     models: frozenset[int] = frozenset()
+    statistics_of: frozenset[int] = frozenset()
     filtered: bool = False
     keeps_statistics: bool = False
     drops_statistics: bool = False
@@ -126,6 +128,7 @@ class VariableSet(msgspec.Struct, frozen=True):
             self.collections | other.collections,
             self.scopes | other.scopes,
             self.models | other.models,
+            self.statistics_of | other.statistics_of,
             self.filtered or other.filtered,
             self.keeps_statistics or other.keeps_statistics,
             self.drops_statistics or other.drops_statistics,
