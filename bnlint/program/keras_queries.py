@@ -26,7 +26,8 @@ def training_uses(program: Program) -> list[Use]:
     """`fit` and the like, and training steps with a tape, in order."""
     fits = [run for run in program.keras_runs if run.kind == "fit"]
     steps = [call for call in program.keras_calls if call.purpose == "train"]
-    return sorted([*fits, *steps], key=lambda use: use.time)
+    uses: list[Use] = [*fits, *steps]
+    return sorted(uses, key=lambda use: use.time)
 
 
 def inference_layers(program: Program) -> set[int]:
@@ -70,10 +71,13 @@ def fine_tuned_in_training_mode(program: Program) -> Iterator[FineTuning]:
             freeze = _last_freeze(program, norm.layer, use.time)
             if freeze is None or freeze.value is not True or id(freeze) in found:
                 continue
-            if _leaves_inference_mode(norm) and _was_frozen(program, uses, norm.layer, freeze):
-                if _takes_effect(program, freeze, use):
-                    found.add(id(freeze))
-                    yield FineTuning(freeze, norm, use, norm.layer in written_false)
+            if (
+                _leaves_inference_mode(norm)
+                and _was_frozen(program, uses, norm.layer, freeze)
+                and _takes_effect(program, freeze, use)
+            ):
+                found.add(id(freeze))
+                yield FineTuning(freeze, norm, use, norm.layer in written_false)
 
 
 def _leaves_inference_mode(norm: BatchNorm) -> bool:
@@ -331,7 +335,8 @@ def _replaces(other: KerasCopy, copy: KerasCopy) -> bool:
 def _used_in_inference_mode(program: Program, layers: frozenset[int]) -> Use | None:
     runs = [run for run in program.keras_runs if run.kind != "fit"]
     calls = [call for call in program.keras_calls if call.purpose != "train"]
-    for use in sorted([*runs, *calls], key=lambda use: use.time):
+    uses: list[Use] = [*runs, *calls]
+    for use in sorted(uses, key=lambda use: use.time):
         for norm in use.batch_norms:
             if norm.layer in layers and _is_in_inference_mode(norm):
                 return use

@@ -11,7 +11,9 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.program.events import KerasCopy
 
 
-def record_copy(tf: TensorFlow, target: Value | None, value: Value | None, node: nodes.Call) -> None:
+def record_copy(
+    tf: TensorFlow, target: Value | None, value: Value | None, node: nodes.Call
+) -> None:
     """Notes `target.assign(value)` where both are variables of Keras models."""
     if not isinstance(target, Symbol) or target.variables.filtered or target.unknown:
         return
