@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Program
-from bnlint.program.keras_queries import applied_to_two_activations
+from bnlint.program.keras_queries import SharedLayer, applied_to_two_activations
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -26,7 +26,8 @@ there both inputs come from the same layers.)
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
     seen: set[object] = set()
-    for first, second in applied_to_two_activations(program):
+    for shared in applied_to_two_activations(program):
+        first, second = shared.first, shared.second
         if second.location in seen:
             continue
         seen.add(second.location)
@@ -38,8 +39,13 @@ def check(program: Program) -> Iterator[Finding]:
                 Related(first.location, "applied here first"),
                 Related(second.definition or second.location, "one layer, one set of statistics"),
             ],
-            confidence=Confidence.LOW if second.conditional else Confidence.MEDIUM,
+            confidence=_confidence(shared),
         )
+
+
+def _confidence(shared: SharedLayer) -> Confidence:
+    sure = shared.used and not shared.second.conditional
+    return Confidence.MEDIUM if sure else Confidence.LOW
 
 
 RULE.examples(

@@ -286,12 +286,26 @@ def trained_on_single_examples(program: Program) -> Iterator[tuple[KerasRun, Bat
 # --- layers that are shared ----------------------------------------------------------------
 
 
-def applied_to_two_activations(program: Program) -> Iterator[tuple[BatchNorm, BatchNorm]]:
-    """(first, second) applications of one batch norm layer to what different layers give.
+@dataclass(frozen=True)
+class SharedLayer:
+    """One batch norm layer that is applied to what two different layers give.
 
-    Both in one pass through the network, in training mode, of a layer that is trained.
+    Attributes:
+      first, second: its applications, in one pass through the network.
+      used: its moving statistics are read: `fit` is for models that predict, a training loop of
+        a program that never predicts may be for a GAN's discriminator.
     """
+
+    first: BatchNorm
+    second: BatchNorm
+    used: bool
+
+
+def applied_to_two_activations(program: Program) -> Iterator[SharedLayer]:
+    """Layers that are trained in training mode on two activations."""
     trained = trained_layers(program)
+    fitted = {norm.layer for run in program.keras_runs for norm in run.batch_norms}
+    used = fitted | inference_layers(program)
     first: dict[object, BatchNorm] = {}
     for norm in program.batch_norms:
         if norm.layer not in trained or not norm.input.layer or norm.training.is_false:
@@ -300,7 +314,7 @@ def applied_to_two_activations(program: Program) -> Iterator[tuple[BatchNorm, Ba
         key = (norm.layer, tuple(id(frame) for frame in norm.frames))
         other = first.setdefault(key, norm)
         if other.input.layer != norm.input.layer and other.location != norm.location:
-            yield other, norm
+            yield SharedLayer(other, norm, norm.layer in used)
 
 
 # --- copies of weights ---------------------------------------------------------------------
