@@ -62,8 +62,11 @@ def fine_tuned_in_training_mode(program: Program) -> Iterator[FineTuning]:
     if not program.loads:
         return
     uses = training_uses(program)
+    # What evaluate and predict pass is written nowhere.
     written_false = {
-        norm.layer for norm in program.batch_norms if norm.training.is_false and norm.layer
+        norm.layer
+        for norm in program.batch_norms
+        if norm.training.is_false and norm.training.location is not None
     }
     found: set[int] = set()
     for use in uses:
@@ -71,17 +74,15 @@ def fine_tuned_in_training_mode(program: Program) -> Iterator[FineTuning]:
             freeze = _last_freeze(program, norm.layer, use.time)
             if freeze is None or freeze.value is not True or id(freeze) in found:
                 continue
+            overridden = norm.layer in written_false
             if (
-                _leaves_inference_mode(norm)
+                norm.trainable is not False
+                and (norm.training.is_true or (overridden and not norm.training.is_false))
                 and _was_frozen(program, uses, norm.layer, freeze)
                 and _takes_effect(program, freeze, use)
             ):
                 found.add(id(freeze))
-                yield FineTuning(freeze, norm, use, norm.layer in written_false)
-
-
-def _leaves_inference_mode(norm: BatchNorm) -> bool:
-    return norm.trainable is not False and not norm.training.is_false
+                yield FineTuning(freeze, norm, use, overridden)
 
 
 def _was_frozen(program: Program, uses: list[Use], layer: int, unfreeze: Freeze) -> bool:
