@@ -13,12 +13,12 @@ RULE = Rule(
     severity=Severity.WARNING,
     summary="fine-tuning runs the batch norms of an unfrozen pretrained net in training mode",
     why="""
-While `base.trainable` is False, `fit` runs the batch norms of `base` in inference mode. Once it is
-True they normalize with each new batch's statistics, and overwrite the pretrained ones with those
-of the small data set: accuracy drops when fine-tuning begins.
+While `base.trainable` is False, `fit` runs its batch norms in inference mode. Once it is True, they
+normalize with each new batch's statistics, and overwrite the pretrained ones with those of the
+small data set: accuracy drops when fine-tuning begins.
 
-`base(x, training=False)` prevents that in tf.keras 2, where the written flag wins. Keras 3 does not
-keep it: `fit` passes `training=True` to every layer of a functional model.
+`base(x, training=False)` prevents that in tf.keras 2. In Keras 3 `fit` overrides it
+(fixtures/oracle/keras: "nested | training false | frozen base unfrozen and compiled anew").
 """,
     help=(
         "Freeze the batch norms of the net again after unfreezing it. In tf.keras 2 "

@@ -17,7 +17,7 @@ TensorFlow 1 and tf.keras 2 (until TensorFlow 2.15, and tf-keras) read `trainabl
 compiled. Set afterwards, `layer.trainable = False` changes nothing until the next `compile`: `fit`
 goes on training the weights, and batch norm goes on updating its moving statistics. Keras 3 reads
 it at every step, so there it takes effect at once.
-(fixtures/oracle/keras: "trainable False after compile | fit".)
+(fixtures/oracle/keras: the rows "frozen model, after compile | fit".)
 """,
     help="Set `trainable` before `compile`, or call `compile` again.",
 )
