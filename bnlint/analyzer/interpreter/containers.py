@@ -229,10 +229,9 @@ def _append(interpreter: Interpreter, target: ListValue, args: Args) -> Value | 
 
 
 def _extend(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
-    value = args.get(0, "object")
-    if value is None:
+    if not args.positional:  # such methods have no keywords
         return None
-    extend(interpreter, target, value)
+    extend(interpreter, target, args.positional[0])
     return NONE
 
 
@@ -249,8 +248,9 @@ def _copy(interpreter: Interpreter, target: ListValue, args: Args) -> Value | No
 
 
 def _union(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
-    value = args.get(0, "object")
-    return target if value is None else arithmetic(interpreter, "+", target, value)
+    if not args.positional:
+        return target
+    return arithmetic(interpreter, "+", target, args.positional[0])
 
 
 _ListMethod = Callable[[Interpreter, ListValue, Args], "Value | None"]
@@ -292,8 +292,8 @@ def dict_method(interpreter: Interpreter, target: DictValue, name: str, args: Ar
 
 
 def _get(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
-    default = args.get(1, "default") or NONE
     index = args.positional[0] if args.positional else UNKNOWN
+    default = args.positional[1] if len(args.positional) > 1 else NONE
     key = dict_key(index)
     may_be_in_it = key is None or is_identity(key) or target.get(key) is not None
     if may_be_in_it and len(target.slots) > 1:

@@ -41,12 +41,10 @@ class Recovered:
     Attributes:
       text: Python 3 of as many lines.
       problems: why lines were left out, one problem each.
-      is_python2: some of it was converted.
     """
 
     text: str = ""
     problems: list[Problem] = field(default_factory=list)
-    is_python2: bool = False
 
 
 def recovered(text: str) -> Recovered:
@@ -59,7 +57,7 @@ def recovered(text: str) -> Recovered:
         if problem is not None:
             converted = _converted(statement, text) if problem.message != TOO_DEEP else None
             if converted is not None:
-                statement, result.is_python2 = converted, True
+                statement = converted
             else:
                 statement = _without_bad_lines(statement, problem, line, result.problems)
         parts.append(statement)
