@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.words import WORDS
@@ -34,6 +36,7 @@ from bnlint.findings import FileError, LeftProgram, internal_error
 from bnlint.program.events import EntryPoint, Gap, Program
 
 HANDLERS = LANGUAGE  # imported for what it registers
+MAX_ALTERNATIVES = 3  # further programs of one entry point, by what its settings choose
 MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
 NESTED = "it is nested too deeply"
 THRIFTY = "it is long: only what can lead to batch norm, training or evaluation was followed"
@@ -108,8 +111,10 @@ def _load_all(world: World, modules: list[Module], trouble: Trouble) -> None:
     ]
 
 
-def _interpreter(world: World, program: Program) -> Interpreter:
-    return Interpreter(world, lambda interpreter: TensorFlow(interpreter, program))
+def _interpreter(
+    world: World, program: Program, chosen: dict[str, Any] | None = None
+) -> Interpreter:
+    return Interpreter(world, lambda interpreter: TensorFlow(interpreter, program), chosen)
 
 
 def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[Program]:
@@ -123,10 +128,33 @@ def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[P
 
 
 def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
-    """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
+    """Follows `action(interpreter)`, and again for what else its settings may choose by name."""
+    alternatives: dict[str, tuple[Any, ...]] = {}
+    yield from _run_once(world, entry, module, action, {}, alternatives)
+    others = [(key, name) for key, names in alternatives.items() for name in names]
+    for key, name in others[:MAX_ALTERNATIVES]:
+        other = dataclasses.replace(entry, choice=f"{key} = {name!r}")
+        yield from _run_once(world, other, module, action, {key: name}, {})
+
+
+def _run_once(
+    world: World,
+    entry: EntryPoint,
+    module: Module,
+    action: object,
+    chosen: dict[str, Any],
+    alternatives: dict[str, tuple[Any, ...]],
+) -> Iterator[Program]:
+    """One program; what it changes in modules is undone at the end.
+
+    Args:
+      world, entry, module, action: see `_run`.
+      chosen: what it takes for settings.
+      alternatives: filled with what else they may choose.
+    """
     gaps: list[Gap] | None = [] if world.notes_gaps else None
     program = Program(entry, gaps=gaps, keras=world.keras.of(module))
-    interpreter = _interpreter(world, program)
+    interpreter = _interpreter(world, program, chosen)
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)
     interpreter.module = module
@@ -148,6 +176,7 @@ def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Ite
         if program.gaps is not None and interpreter.budget.is_thrifty:
             program.gaps.append(Gap(entry.location, "", THRIFTY))
         model_fns = library.model_fns
+        alternatives.update(interpreter.alternatives)
         yield library.recorder.finish()
         if entry.mode == "":
             for function, params in model_fns:

@@ -731,12 +731,15 @@ class EntryPoint:
       kind: "script", "function" (never called from the project), "method", "model_fn".
       mode: for a model_fn, "train", "eval" or "predict"; else "".
       location: of the `def`, or line 1 of the script.
+      choice: the setting that this program is for, where it chooses what is followed:
+        "args.model = 'resnet'"; "" for its default.
     """
 
     name: str
     kind: str
     mode: str
     location: Location
+    choice: str = ""
 
 
 @dataclass(frozen=True)

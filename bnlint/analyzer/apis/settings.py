@@ -5,9 +5,11 @@ from __future__ import annotations
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import Kind, api, method
 from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.chosen import choose
 from bnlint.analyzer.interpreter.imports import load, module_attribute
 from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import (
+    CALLED,
     NONE,
     UNKNOWN,
     Choice,
@@ -107,6 +109,9 @@ class Parser(Kind):
         for name, value in call.extra.items():
             known = isinstance(value, Const)
             setting = _setting(f"args.{name}", value, None) if known else value
+            earlier = self.slots.get(("option", name))
+            if isinstance(earlier, (*CALLED, Choice)) and not known:
+                setting = join([earlier, value])  # each sub-command has a function of its own
             tf.interpreter.assign_slot(self.slots, ("option", name), setting)
         return NONE
 
@@ -194,20 +199,29 @@ api("importlib.util.module_from_spec", signature="spec")(load_source)
 def _imported(tf: TensorFlow, name: Value | None, package: Value | None) -> Value:
     if isinstance(name, Choice):
         return join([_imported(tf, option, package) for option in name.options])
-    known = name.hints if isinstance(name, Setting) else _constants(name)
+    found = None
+    if isinstance(name, Setting):
+        found = choose(tf.interpreter, name, lambda text: _by_name(tf, text, package))
+    elif isinstance(name, Const) and isinstance(name.value, str):
+        text = name.value
+        base = [str(part) for part in _constants(package)] if text.startswith(".") else []
+        external = External(canonical(".".join([*base, text.lstrip(".")])))
+        found = _by_name(tf, text, package) or external
+    return found or SomeModule()
+
+
+def _by_name(tf: TensorFlow, text: object, package: Value | None) -> ModuleValue | None:
+    """The project's module of that name."""
     importer = tf.interpreter.module
-    for text in known:
-        if not isinstance(text, str) or importer is None:
-            continue
-        level = len(text) - len(text.lstrip("."))
-        base = [str(part) for part in _constants(package)] if level else []
-        full = ".".join([*base, text.lstrip(".")])
-        module = tf.interpreter.project.resolve(full, importer)
-        if module is None and level and not base:
-            module = tf.interpreter.project.resolve_relative(level, text[level:], importer)
-        if module is not None:
-            load(tf.interpreter, module)
-            return ModuleValue(module)
-        if isinstance(name, Const):
-            return External(canonical(full))
-    return SomeModule()
+    if not isinstance(text, str) or importer is None:
+        return None
+    level = len(text) - len(text.lstrip("."))
+    base = [str(part) for part in _constants(package)] if level else []
+    full = ".".join([*base, text.lstrip(".")])
+    module = tf.interpreter.project.resolve(full, importer)
+    if module is None and level and not base:
+        module = tf.interpreter.project.resolve_relative(level, text[level:], importer)
+    if module is None:
+        return None
+    load(tf.interpreter, module)
+    return ModuleValue(module)

@@ -39,7 +39,7 @@ WORDS = Words(
     # Libraries on top of TensorFlow name their batch norms so; a module imported by name may hold
     # a network.
     builds=words(lambda roles: roles.makes_batch_norm or roles.imports_by_name)
-    | {"BatchNorm", "batchnorm"},
+    | {"BatchNorm", "batchnorm", "__dict__"},
     # Steps that Keras calls.
     acts=words(lambda roles: roles.acts) | {"test_step", "eval_step"},
     ends=words(lambda roles: roles.ends),

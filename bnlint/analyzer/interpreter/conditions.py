@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bnlint.analyzer.interpreter.chosen import decided
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, Usual, follows
 from bnlint.analyzer.interpreter.values import Env, External, Setting, Symbol, Value, join, truth
 from bnlint.analyzer.syntax import nodes
@@ -17,7 +18,7 @@ def condition(interpreter: Interpreter, test: nodes.Expr, env: Env) -> Condition
         return (None if known is None else not known), deny, assume
     if isinstance(test, nodes.BoolOp):
         return _bool_condition(interpreter, test, env)
-    value = interpreter.expr(test, env)
+    value = decided(interpreter, interpreter.expr(test, env))
     known = truth(value)
     if known is not None:
         return known, {}, {}

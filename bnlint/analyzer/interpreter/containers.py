@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bnlint.analyzer.interpreter.chosen import choose
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, ITEMS, Interpreter, follows
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.operators import arithmetic
@@ -18,6 +19,7 @@ from bnlint.analyzer.interpreter.values import (
     Env,
     External,
     ListValue,
+    ModuleValue,
     RecordValue,
     Setting,
     Stateful,
@@ -132,11 +134,11 @@ def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value
 @follows(ITEMS, DictValue)
 def dict_item(interpreter: Interpreter, owner: DictValue, index: Value) -> Value:
     key = dict_key(index)
-    hints = index.hints if isinstance(index, Setting) else ()
-    for known in (key, *(dict_key(Const(hint)) for hint in hints)):
-        found = owner.get(known)
-        if found is not None:
-            return found
+    found = owner.get(key)
+    if found is None and isinstance(index, Setting):
+        found = choose(interpreter, index, lambda name: owner.get(dict_key(Const(name))))
+    if found is not None:
+        return found
     items = owner.items
     interpreter.budget.spend(len(items) // 64)
     if items and (key is None or is_identity(key)):  # one of them, by an unknown name
@@ -157,9 +159,30 @@ def symbol_item(interpreter: Interpreter, owner: Symbol, index: Value) -> Value:
     return owner.replace(key=sub_key, flag=None if sub_key else owner.flag)
 
 
+@follows(ITEMS, ModuleValue)
+def module_item(interpreter: Interpreter, owner: ModuleValue, index: Value) -> Value:
+    """`module.__dict__[name]`, `globals()[name]`."""
+
+    def look_up(name: object) -> Value | None:
+        value = interpreter.get_attribute(owner, str(name), nodes.Node(0, 0))
+        return None if value is UNKNOWN else value
+
+    found = None
+    if isinstance(index, Setting):
+        found = choose(interpreter, index, look_up)
+    elif isinstance(index, Const):
+        found = look_up(index.value)
+    return found if found is not None else UNKNOWN
+
+
 @follows(ITEMS, External)
 def external_item(interpreter: Interpreter, owner: External, index: Value) -> Value:
     key = dict_key(index)
+    if owner.name == "sys.modules" and isinstance(index, Const) and interpreter.module is not None:
+        module = interpreter.module
+        if index.value not in ("__main__", module.name):
+            module = interpreter.project.resolve(str(index.value), module) or module
+        return ModuleValue(module)
     return UNKNOWN.replace(key=f"{owner.name}[{key!r}]" if key is not None else "")
 
 

@@ -80,12 +80,23 @@ class Interpreter:
       returns: per function, what it returned so far.
       yield_hooks: per function, what runs where it yields; None: the values are collected.
       loop_sizes: of the loops around the current statement, None where it is not known.
+      chosen: what this program takes for settings that choose by name, by the settings' identity.
+      alternatives: what else they may choose, likewise; a program each.
+      compared: texts that settings are compared with, likewise.
       by_default: what undecided conditions on settings are at the settings' defaults, by identity.
       called: ids of the definitions that were followed.
     """
 
-    def __init__(self, world: World, make_library: Callable[[Interpreter], Library]) -> None:
+    def __init__(
+        self,
+        world: World,
+        make_library: Callable[[Interpreter], Library],
+        chosen: dict[str, Any] | None = None,
+    ) -> None:
         self.world = world
+        self.chosen = chosen or {}
+        self.alternatives: dict[str, tuple[Any, ...]] = {}
+        self.compared: dict[str, tuple[str, ...]] = {}
         self.project = world.project
         self.time = 0
         self.journals = Journals()

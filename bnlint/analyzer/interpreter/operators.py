@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bnlint.analyzer.interpreter.budget import MAX_BITS, MAX_TEXT
+from bnlint.analyzer.interpreter.chosen import compared, decided
 from bnlint.analyzer.interpreter.conditions import condition_key
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, Usual, follows
 from bnlint.analyzer.interpreter.values import (
@@ -89,7 +90,9 @@ def unary(interpreter: Interpreter, node: nodes.Unary, env: Env) -> Value:
 
 @follows(EXPRESSIONS, nodes.Compare)
 def compare(interpreter: Interpreter, node: nodes.Compare, env: Env) -> Value:
-    left, right = interpreter.expr(node.left, env), interpreter.expr(node.right, env)
+    left = decided(interpreter, interpreter.expr(node.left, env))
+    right = decided(interpreter, interpreter.expr(node.right, env))
+    compared(interpreter, left, right, *getattr(right, "items", ()))
     if isinstance(left, Const) and isinstance(right, Const):
         return _fold_compare(node.op, left.value, right.value)
     if isinstance(right, Const) and right.value is None and node.op in ("is", "is not"):
