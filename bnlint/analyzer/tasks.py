@@ -95,9 +95,11 @@ def parse(text: str) -> Parsed:
 
 
 def _parse(text: str) -> Parsed | None:
-    from bnlint.analyzer.syntax import nodes
+    from bnlint.analyzer.syntax import nesting, nodes
     from bnlint.analyzer.syntax.parse import Unreadable, module_facts
 
+    if nesting.too_large(text):
+        return Parsed(error=f"more than {nesting.MAX_TOKENS:,} tokens, not analyzed")
     try:
         return Parsed(nodes.encode(module_facts(text, "", "")))
     except (Unreadable, RecursionError):  # the latter: while the facts are written
