@@ -13,7 +13,7 @@ from bnlint.analyzer.project.modules import Project
 from bnlint.analyzer.syntax.parse import module_facts
 from bnlint.program.events import BatchNorm, FlagKind
 
-RECORD = Path(__file__).parents[2] / "fixtures" / "oracle" / "networks.json"
+RECORD = Path(__file__).parents[3] / "fixtures" / "oracle" / "networks.json"
 FACTS: dict[str, dict[str, Any]] = json.loads(RECORD.read_text("utf-8"))
 PROGRAM = """
 import tensorflow as tf
