@@ -294,9 +294,10 @@ def _flag_place(norm: BatchNorm) -> Location:
 
 
 def has_own_rule(program: Program, norm: BatchNorm) -> bool:
-    """BN206 or BN207 says more precisely why the batch norm is in the wrong mode."""
+    """BN206, BN207 or BN208 says more precisely why the batch norm is in the wrong mode."""
     return (
-        ignored_training_parameter(norm) is not None
+        any(norm in change.batch_norms and not change.rebuilt for change in program.rebindings)
+        or ignored_training_parameter(norm) is not None
         or misplaced_flag(norm) is not None
         or missed_by_scope(program, norm) is not None
     )
