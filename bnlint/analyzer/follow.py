@@ -63,7 +63,9 @@ def programs(project: Project, trouble: Trouble, *, note_gaps: bool = False) -> 
     called = Called()
     for root in call_graph.roots():
         # What a script called (tf.app.run) had arguments that are known there.
-        if id(root.function) not in called.by_scripts or entry_points.is_model_fn(root.function):
+        if id(root.function) not in called.by_scripts or entry_points.is_model_fn(
+            root.function, WORDS
+        ):
             yield from _guarded(world, root, called, trouble)
     for root in call_graph.uncalled(called.at_all):
         yield from _guarded(world, root, called, trouble)
@@ -120,7 +122,7 @@ def _interpreter(
 def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[Program]:
     if root.function is None:
         yield from _follow_script(world, root.module, called)
-    elif entry_points.is_model_fn(root.function) and not root.owner:
+    elif entry_points.is_model_fn(root.function, WORDS) and not root.owner:
         for mode in MODES:
             yield from _follow_function(world, root, mode, called)
     else:

@@ -769,6 +769,7 @@ class Program:
       loads: when variables come from a checkpoint, weights file or imported graph:
         (graph, time) of each.
       certain_loads: when that happens whenever the program runs.
+      loads_without_statistics: those of `loads` that leave moving statistics as they are.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
       reads_learning_phase: it has the placeholder of Keras' learning phase, and may feed it.
@@ -804,6 +805,7 @@ class Program:
     differentiated: set[int] = field(default_factory=set)
     loads: list[tuple[int, int]] = field(default_factory=list)
     certain_loads: list[int] = field(default_factory=list)
+    loads_without_statistics: set[tuple[int, int]] = field(default_factory=set)
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False
@@ -841,6 +843,11 @@ class Program:
         steps = [run.time for run in self.runs if run.train_ops and run.graph == graph]
         end = max(steps, default=float("inf"))
         return any(where == graph and time < end for where, time in self.loads)
+
+    def loads_statistics(self, graph: int) -> bool:
+        """Moving statistics of `graph` are loaded, too, before its last training step."""
+        others = set(self.loads) - self.loads_without_statistics
+        return any(where == graph for where, _ in others) and self.starts_pretrained(graph)
 
     def evaluated(self) -> Iterator[tuple[Evaluation, BatchNorm]]:
         """Every (evaluation, batch norm in its network) pair."""

@@ -27,6 +27,8 @@ class Saver(Kind):
     def restore(self, tf: TensorFlow, call: Call) -> Value:
         self.event.restores.append(tf.recorder.here(call.node))
         _restored(tf, self.event.graph)
+        if self.event.selection.kind == "trainable":
+            tf.program.loads_without_statistics.add(tf.program.loads[-1])
         return NONE
 
 
@@ -49,7 +51,7 @@ def _record_saver(
     selection = selection_of(tf, listed, call.node)
     event = events.Saver(
         location=tf.recorder.here(call.node), selection=selection, saves=[], restores=restores,
-        batch_norms=left_out(tf, selection), other_full_saver=False,
+        batch_norms=left_out(tf, selection, listed), other_full_saver=False,
         tf_name=tf.recorder.tf_name(), var_list_keyword=keyword, graph=tf.recorder.graph,
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(),
     )  # fmt: skip
@@ -99,7 +101,7 @@ def load(tf: TensorFlow, call: Call) -> Value:
 @api("tf.train.import_meta_graph", makes_batch_norm=True, restores=True, ends=True)
 def import_meta_graph(tf: TensorFlow, call: Call) -> Value:
     """The saver of a graph whose networks, placeholders and train ops are known by name only."""
-    load(tf, call)
+    _restored(tf, tf.recorder.graph)
     return Saver(_record_saver(tf, call, None, None, []))
 
 

@@ -15,6 +15,7 @@ class Roles:
       imports_by_name: it gives a module, or what is in one, by name: perhaps a network.
       trains, evaluates, saves, restores, sets_mode: there may be something to report about it.
       attaches_updates: it runs UPDATE_OPS without being told to.
+      makes_spec: it makes what an estimator's model_fn returns.
       ends: a function that calls it is a program of its own when nothing led to it.
     """
 
@@ -27,6 +28,7 @@ class Roles:
     restores: bool = False
     sets_mode: bool = False
     attaches_updates: bool = False
+    makes_spec: bool = False
     ends: bool = False
 
     @property

@@ -43,4 +43,5 @@ WORDS = Words(
     # Steps that Keras calls.
     acts=words(lambda roles: roles.acts) | {"test_step", "eval_step"},
     ends=words(lambda roles: roles.ends),
+    specs=words(lambda roles: roles.makes_spec) | {"ModeKeys"},
 )

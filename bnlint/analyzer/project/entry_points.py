@@ -317,7 +317,7 @@ class CallGraph:
         if function.name.startswith("__") and function.name != "__call__":
             return False
         itself = 1 if function.name in function.reads else 0
-        if mentioned.get(function.name, 0) > itself and not is_model_fn(function):
+        if mentioned.get(function.name, 0) > itself and not is_model_fn(function, self.words):
             return False
         if self._may_log_logits(function.reads):
             return True
@@ -334,14 +334,12 @@ def _contents(value: nodes.Expr) -> set[str]:
     return set()
 
 
-def is_model_fn(function: nodes.FunctionDef | None) -> bool:
+def is_model_fn(function: nodes.FunctionDef | None, words: Words) -> bool:
     """An estimator's model_fn: takes `mode` and makes an EstimatorSpec."""
     if function is None:
         return False
     takes_mode = any(param.name == "mode" for param in function.params)
-    return takes_mode and bool(
-        function.reads & {"EstimatorSpec", "TPUEstimatorSpec", "ModelFnOps", "ModeKeys"}
-    )
+    return takes_mode and bool(function.reads & words.specs)
 
 
 def is_test(root: Root) -> bool:
