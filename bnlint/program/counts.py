@@ -13,9 +13,11 @@ def counts_of(program: Program) -> Counts:
     fits = [run for run in program.keras_runs if run.kind == "fit"]
     evaluations = {item.location for item in program.evaluations}
     evaluations |= {run.location for run in program.keras_runs if run.kind != "fit"}
+    # A Keras layer is one, however often it is applied.
+    batch_norms = {norm.layer or id(norm) for norm in program.batch_norms}
     return Counts(
         programs=1,
-        batch_norms=len(program.batch_norms),
+        batch_norms=len(batch_norms),
         train_ops=len(program.train_ops),
         session_runs=len(program.runs),
         evaluations=len(evaluations),

@@ -68,7 +68,7 @@ def test_a_clean_report_ends_with_what_was_checked(tmp_path: Path) -> None:
 def test_fit_and_evaluate_of_keras_count(tmp_path: Path) -> None:
     result = bnlint(written(tmp_path, train=KERAS))
     assert result.stdout == (
-        "No findings in 1 file. Checked 1 program: 1 evaluation, 1 Keras call.\n"
+        "No findings in 1 file. Checked 1 program: 1 batch norm, 1 evaluation, 1 Keras call.\n"
     )
 
 
