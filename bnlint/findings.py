@@ -151,6 +151,7 @@ class FileError:
       path: the file. message: one sentence.
       line, column: 1-based place in it; 0 when unknown.
       fatal: it is an error, which makes the exit code 2; otherwise a note.
+      cell: 1-based notebook cell, 0 outside notebooks. With a cell, `line` counts in that cell.
     """
 
     path: str
@@ -158,6 +159,14 @@ class FileError:
     line: int = 0
     fatal: bool = True
     column: int = 0
+    cell: int = 0
+
+    @property
+    def location(self) -> Location:
+        """The place: a character wide where there is a column."""
+        column = self.column or int(bool(self.line))
+        end = (self.line, self.column + 1) if self.column else (0, 0)
+        return Location(self.path, self.line, column, *end, self.cell)
 
 
 def described(error: BaseException) -> str:

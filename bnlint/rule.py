@@ -15,6 +15,7 @@ from bnlint.findings import Confidence, Finding, Fix, Location, Related, Severit
 
 if TYPE_CHECKING:
     from bnlint.program.events import Program
+    from bnlint.program.whole_project import WholeProject
 
 CODE = re.compile(r"[A-Z]{2,8}\d{3}")
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -53,6 +54,7 @@ def example(title: str, source: str = "", **files: str) -> Example:
 
 
 Check = Callable[["Program"], Iterable[Finding]]
+ProjectCheck = Callable[["WholeProject"], Iterable[Finding]]
 
 
 @dataclass
@@ -81,6 +83,7 @@ class Rule:
     good: tuple[Example, ...] = ()
     found_by: tuple[str, ...] = ("check",)
     checker: Check | None = field(default=None, repr=False)
+    project_checker: ProjectCheck | None = field(default=None, repr=False)
 
     @property
     def runtime_only(self) -> bool:
@@ -92,6 +95,12 @@ class Rule:
         self.checker = function
         return function
 
+    def check_project(self, function: ProjectCheck) -> ProjectCheck:
+        """Decorator that names the rule's second opinion, after every program was checked: all
+        files of a project together -> findings."""
+        self.project_checker = function
+        return function
+
     def examples(self, *, bad: tuple[Example, ...], good: tuple[Example, ...]) -> None:
         """Sets `bad` and `good` at the end of a rule's file, below the check."""
         self.bad, self.good = bad, good
@@ -100,6 +109,11 @@ class Rule:
         """Findings of this rule in one program."""
         if self.checker is not None:
             yield from self.checker(program)
+
+    def run_project(self, project: WholeProject) -> Iterator[Finding]:
+        """Findings of this rule in all files of a project together."""
+        if self.project_checker is not None:
+            yield from self.project_checker(project)
 
     def finding(
         self,

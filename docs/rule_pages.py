@@ -35,6 +35,7 @@ GROUPS = {
     "BN4": "The loss",
     "BN5": "Found in checkpoints and models",
     "BN6": "Found in predictions",
+    "BN7": "Keras training: what is frozen, shared, copied, and on which batches",
 }
 
 

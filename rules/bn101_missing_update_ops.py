@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Confidence, Edit, Finding, Fix, Severity
+from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import Lost, count, lost_updates
+from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -68,6 +69,20 @@ def _written_by_hand(lost: Lost) -> Finding:
         related=lost.related(),
         confidence=min(lost.confidence, Confidence.MEDIUM),
     )
+
+
+@RULE.check_project
+def check_project(project: WholeProject) -> Iterator[Finding]:
+    for op, norm in project.never_updated():
+        # A GAN whose nets are in training mode for good may do without moving statistics.
+        deliberate = project.is_adversarial and norm.flag is not None
+        yield RULE.finding(
+            op.location,
+            "this train op has networks with batch norm, and nothing in this project can run the "
+            "UPDATE_OPS that update the moving statistics: no file reads them or calls what does",
+            related=[Related(norm.location, "a batch norm whose updates nothing can run")],
+            confidence=Confidence.LOW if deliberate else Confidence.MEDIUM,
+        )
 
 
 RULE.examples(

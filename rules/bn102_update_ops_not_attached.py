@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
-from bnlint.program.queries import count, lost_updates
+from bnlint.program.queries import Lost, count, lost_updates
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -33,11 +33,22 @@ def check(program: Program) -> Iterator[Finding]:
             related.append(Related(lost.read.location, "the update ops are collected here"))
         yield RULE.finding(
             lost.op.location,
-            f"the update ops of {count(lost.batch_norms)} are collected, but this train op does "
-            "not depend on them and no session run fetches them",
+            _message(lost),
             related=lost.related(*related),
             confidence=lost.confidence,
         )
+
+
+def _message(lost: Lost) -> str:
+    if lost.unless:
+        return (
+            f"with the default of `{lost.unless}`, nothing runs the update ops of "
+            f"{count(lost.batch_norms)} in training mode"
+        )
+    return (
+        f"the update ops of {count(lost.batch_norms)} are collected, but this train op does not "
+        "depend on them and no session run fetches them"
+    )
 
 
 RULE.examples(

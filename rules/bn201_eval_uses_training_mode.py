@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Finding, Severity
+from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import BatchNorm, Program
 from bnlint.program.queries import evaluated_in_training_mode
+from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -40,6 +41,18 @@ def _message(norm: BatchNorm) -> str:
             "by hand and keeps no moving ones"
         )
     return "this network is evaluated in training mode: is_training is True"
+
+
+@RULE.check_project
+def check_project(project: WholeProject) -> Iterator[Finding]:
+    for evaluation, norm in project.never_in_inference_mode(has_flag=True):
+        yield RULE.finding(
+            norm.flag or norm.location,
+            "everywhere in this project this batch norm is given True, so it is in training mode "
+            "in evaluation, too",
+            related=[Related(evaluation.location, f"`{evaluation.name}`: an evaluation")],
+            confidence=Confidence.LOW,
+        )
 
 
 RULE.examples(

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Finding, Severity
+from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import evaluated_in_training_mode
+from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -30,6 +31,18 @@ def check(program: Program) -> Iterator[Finding]:
             "this network is evaluated, and its batch norm runs in slim's default training mode",
             related=wrong.related(),
             confidence=wrong.confidence,
+        )
+
+
+@RULE.check_project
+def check_project(project: WholeProject) -> Iterator[Finding]:
+    for evaluation, norm in project.never_in_inference_mode(has_flag=False):
+        yield RULE.finding(
+            norm.location,
+            "no code of this project gives this batch norm `is_training`, so it is in training "
+            "mode (slim's default) in evaluation, too",
+            related=[Related(evaluation.location, f"`{evaluation.name}`: an evaluation")],
+            confidence=Confidence.LOW,
         )
 
 

@@ -1,24 +1,28 @@
-"""BN203: tf.layers batch norm is trained without training=True."""
+"""BN203: tf.layers or Keras batch norm in a graph is trained without training=True."""
 
 from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
 from bnlint.program.events import BatchNorm, Program, TrainOp
+from bnlint.program.keras import left_to_learning_phase
 from bnlint.program.queries import ignored_training_parameter
+from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
 RULE = Rule(
     code="BN203",
     name="training-relies-on-inference-default",
     severity=Severity.ERROR,
-    summary="tf.layers batch norm is trained with its default training=False",
+    summary="batch norm is trained with its default training=False",
     why="""
 `tf.layers.batch_normalization` has `training=False` by default (slim has `is_training=True`). A
 network that is trained without passing `training` normalizes with the moving statistics, which stay
 at 0 and 1 because inference mode makes no update ops: batch norm does nothing but scale and shift,
-and activations are never normalized.
+and activations are never normalized. A Keras layer in a graph that a session trains is the same: it
+follows the learning phase, which only Keras' `fit` feeds.
 """,
-    help="Pass `training=` (True while training, False in evaluation), and run UPDATE_OPS.",
+    help="Pass `training=` (True while training, False in evaluation), and run UPDATE_OPS, or the "
+    "`updates` of a Keras layer.",
 )
 
 
@@ -29,9 +33,25 @@ def check(program: Program) -> Iterator[Finding]:
         if not ops or norm.trainable is False or not _is_left_to_default(norm):
             continue
         restored = program.starts_pretrained(norm.graph)
-        if restored and ops[0].trains_some:
+        if program.loads_statistics(norm.graph) and ops[0].trains_some:
             continue  # fine-tuning around a network that is frozen on purpose
         yield _finding(norm, ops[0], unsure=restored)
+    for op, norms in left_to_learning_phase(program):
+        if not program.starts_pretrained(op.graph):
+            yield _keras_finding(op, norms)
+
+
+def _keras_finding(op: TrainOp, norms: list[BatchNorm]) -> Finding:
+    others = len({norm.location for norm in norms}) - 1
+    which = f"this and {others} more" if others else "this"
+    verb = "norms are" if others else "norm is"
+    return RULE.finding(
+        norms[0].location,
+        f"{which} Keras batch {verb} trained in inference mode: `training` is not passed, and "
+        "nothing feeds or sets the learning phase",
+        related=[Related(op.location, "it is trained by this train op")],
+        confidence=Confidence.MEDIUM if norms[0].conditional or op.conditional else Confidence.HIGH,
+    )
 
 
 def _is_left_to_default(norm: BatchNorm) -> bool:
@@ -55,6 +75,18 @@ def _finding(norm: BatchNorm, op: TrainOp, unsure: bool) -> Finding:
         confidence=Confidence.MEDIUM if unsure else Confidence.HIGH,
         fix=fix,
     )
+
+
+@RULE.check_project
+def check_project(project: WholeProject) -> Iterator[Finding]:
+    for op, norm in project.trained_on_inference_default():
+        yield RULE.finding(
+            norm.location,
+            "no code of this project gives this batch norm `training`, so it is in inference mode "
+            "(the default) in training, too",
+            related=[Related(op.location, "the project trains with this")],
+            confidence=Confidence.MEDIUM,
+        )
 
 
 RULE.examples(

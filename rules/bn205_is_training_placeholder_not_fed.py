@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Flag, FlagKind, Program, SessionRun
+from bnlint.program.keras import runs_without_learning_phase
+from bnlint.program.words import names_training_flag
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -30,6 +32,16 @@ def check(program: Program) -> Iterator[Finding]:
         yield from _unfed(runs, flag)
         yield from _evaluated_with_true(program, runs, flag)
         yield from _trained_with_false(program, runs, flag)
+    for run, norm in runs_without_learning_phase(program):
+        if not program.starts_pretrained(run.graph):
+            yield RULE.finding(
+                run.location,
+                "this training step does not feed Keras' learning phase: batch norm runs in "
+                "inference mode and is not updated",
+                related=[Related(norm.location, "this batch norm follows it")],
+                confidence=Confidence.MEDIUM if run.conditional else Confidence.HIGH,
+            )
+    yield from _imported_with_true(program)
 
 
 def _placeholders(program: Program) -> dict[str, Flag]:
@@ -63,6 +75,36 @@ def _evaluated_with_true(program: Program, runs: list[SessionRun], flag: Flag) -
             yield _finding(
                 run, flag, f"this evaluation runs in training mode: the placeholder {how}"
             )
+
+
+def _imported_with_true(program: Program) -> Iterator[Finding]:
+    """`sess.run("scores:0", {"is_training:0": True})` of a graph that was imported."""
+    for run in program.runs:
+        names = [program.imported_tensors[key] for key, value in run.feeds.items()
+                 if value is True and key in program.imported_tensors
+                 and key not in run.fed_numbers]  # fmt: skip
+        flags = [name for name in names if names_training_flag(_short(name))]
+        if flags and run.graph in program.restored and _only_evaluates(program, run):
+            yield RULE.finding(
+                run.location,
+                f"this evaluation of a restored graph runs in training mode: `{flags[0]}` is fed "
+                "True",
+                confidence=Confidence.MEDIUM,
+            )
+
+
+def _only_evaluates(program: Program, run: SessionRun) -> bool:
+    """It trains nothing: the program neither has train ops of this graph nor saves what it did."""
+    if run.train_ops or any(op.graph == run.graph for op in program.train_ops):
+        return False
+    saved = any(saver.saves for saver in program.savers)
+    return run.evaluates or not (run.fetches_unknown or saved)
+
+
+def _short(name: str) -> str:
+    """The name of a tensor without its scopes and its number: "a/is_training:0" gives
+    "is_training"."""
+    return name.partition(":")[0].rpartition("/")[2]
 
 
 def _estimates(run: SessionRun) -> bool:

@@ -15,7 +15,7 @@ RULE = Rule(
     why="""
 `arg_scope` sets arguments for the functions in its list and for no others, and an inner
 `normalizer_params` replaces the outer one as a whole. A batch norm that does not get `is_training`
-runs in slim's default, training mode, also when the network is evaluated.
+runs in slim's default, training mode, even when the network is evaluated.
 """,
     help="Name `slim.batch_norm` in the arg_scope's list, and keep `is_training` in every "
     "`normalizer_params`.",
@@ -43,7 +43,7 @@ def _finding(scope: ArgScope, flag: Flag, norm: BatchNorm) -> Finding:
     unsure = flag.is_true or flag.kind is FlagKind.UNKNOWN or norm.conditional
     return RULE.finding(
         norm.location,
-        f"{message} is_training; it trains always",
+        f"{message} is_training; it always runs in training mode",
         related=[Related(scope.location, "is_training is set here")],
         confidence=Confidence.MEDIUM if unsure else Confidence.HIGH,
     )

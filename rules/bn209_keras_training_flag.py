@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
-from bnlint.program.events import KerasCall, Program
+from bnlint.program.events import BatchNorm, KerasCall, Program
 from bnlint.program.keras import (
-    built_with_true,
-    evaluated_with_true,
+    FixedMode,
+    evaluated_in_training_mode,
+    fixed_in_inference_mode,
+    fixed_in_training_mode,
     trained_in_inference_mode,
     wrong_learning_phases,
 )
@@ -19,15 +21,16 @@ RULE = Rule(
     summary="a Keras model runs with the wrong training flag",
     why="""
 Keras decides by itself in `fit`, `evaluate` and `predict`; elsewhere the program does. One code
-covers the four ways to get it wrong, because what happens and the repair are the same:
+covers the ways to get it wrong, because what happens and the repair are the same:
 
-- a training step calls `model(x)`, which is inference mode, inside a GradientTape and in a custom
-  `train_step` too: batch norm normalizes with its moving statistics and does not update them;
-- an evaluation calls `model(x, training=True)`: each batch is normalized by itself;
-- the functional model is built with `training=True`, which overrules `evaluate` and `predict`;
-- the model is built under `K.set_learning_phase`, and used in the other mode.
+- a training step calls `model(x)`, or `self.call(x)`, in a GradientTape or a custom `train_step`:
+  that is inference mode, and batch norm is not updated ("tape, model(x)");
+- an evaluation or export calls `model(x, training=True)`: each batch is normalized by itself;
+- `training=` is written where the layer is called, or the model's flag has a name of its own, which
+  Keras never sets ("functional | training true | predict");
+- the model is built under `K.set_learning_phase` and used in the other mode, in TensorFlow 1.
 
-(Checked on Keras 3.15 and tf-keras 2.21.)
+(Recorded from TensorFlow 1.15, tf-keras 2.21 and Keras 3.15: `fixtures/oracle/keras`.)
 """,
     help="Pass `training=True` in the training step and `training=False` (or nothing) elsewhere.",
     found_by=("check", "inspect"),
@@ -36,24 +39,21 @@ covers the four ways to get it wrong, because what happens and the repair are th
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
-    for call in trained_in_inference_mode(program):
-        yield _training_step(call)
-    for call in evaluated_with_true(program):
-        how = "with training=True" if call.training.explicit else "by its default"
+    for call, confidence in trained_in_inference_mode(program):
+        yield _training_step(call, confidence)
+    for call, confidence in evaluated_in_training_mode(program):
+        what = "exported function" if call.purpose == "export" else "evaluation"
         yield RULE.finding(
             call.location,
-            f"this evaluation calls the model {how}: batch norm uses each batch's own statistics",
-            related=_layer(call),
-            confidence=Confidence.MEDIUM,
+            f"this {what} calls the model {_how(call)}: batch norm uses each batch's own "
+            "statistics",
+            related=_layer(call.batch_norms),
+            confidence=confidence,
         )
-    for norm, run in built_with_true(program):
-        yield RULE.finding(
-            norm.location,
-            "this batch norm is built with training=True: it uses each batch's own statistics "
-            "in evaluate and predict too",
-            related=[Related(run.location, f"the model is used by {run.kind} here")],
-            confidence=Confidence.MEDIUM,
-        )
+    for fixed in fixed_in_training_mode(program):
+        yield _always_in_training_mode(program, fixed)
+    for fixed in fixed_in_inference_mode(program):
+        yield _never_in_training_mode(fixed)
     for phase, run in wrong_learning_phases(program):
         yield RULE.finding(
             phase.location,
@@ -64,21 +64,72 @@ def check(program: Program) -> Iterator[Finding]:
         )
 
 
-def _training_step(call: KerasCall) -> Finding:
+def _training_step(call: KerasCall, confidence: Confidence) -> Finding:
     edit = Edit("set-keyword", call.location, name="training", value="True")
+    if call.by == "call":
+        how = "self.call(...), which tells Keras nothing of training"
+        fix = None
+    elif call.training.is_false and call.training.explicit:
+        how, fix = "the model with training=False", None
+    else:
+        how = "the model without training=True"
+        # A flag of the model's own name or position would not be reached by `training`.
+        takes = not any(norm.training.is_false for norm in call.batch_norms)
+        fix = Fix("Pass training=True", (edit,), safe=False) if takes else None
     return RULE.finding(
         call.location,
-        "this training step calls the model without training=True: batch norm runs in inference "
-        "mode and is not updated",
-        related=_layer(call),
-        confidence=Confidence.MEDIUM if call.conditional else Confidence.HIGH,
-        fix=Fix("Pass training=True", (edit,), safe=False),
+        f"this training step calls {how}: batch norm runs in inference mode and is not updated",
+        related=_layer(call.batch_norms),
+        confidence=confidence,
+        fix=fix,
     )
 
 
-def _layer(call: KerasCall) -> list[Related]:
-    place = call.batch_norm
-    return [Related(place, "a batch norm of the model")] if place is not None else []
+def _how(call: KerasCall) -> str:
+    if call.training.is_true and call.training.explicit:
+        return "with training=True"
+    return "by its default" if not call.training.explicit else "in training mode"
+
+
+def _always_in_training_mode(program: Program, fixed: FixedMode) -> Finding:
+    kind = fixed.run.kind
+    written = "with training=True" if fixed.where_called else "in training mode by default"
+    functional = not fixed.in_call
+    version = ""
+    if functional and "3" in program.keras:
+        version = " (Keras 3 overrides it there, but not in model(x) and exports)"
+    return RULE.finding(
+        fixed.norm.location,
+        f"this batch norm is called {written}: it uses each batch's own statistics in evaluate "
+        f"and predict too{version}",
+        related=[Related(fixed.run.location, f"the model is used by {kind} here")],
+        confidence=Confidence.MEDIUM,
+    )
+
+
+def _never_in_training_mode(fixed: FixedMode) -> Finding:
+    if fixed.where_called:
+        return RULE.finding(
+            fixed.norm.location,
+            "this batch norm is called with training=False: it runs in inference mode in fit too, "
+            "and is not updated",
+            related=[Related(fixed.run.location, "the model is trained here")],
+            confidence=Confidence.MEDIUM,
+        )
+    return RULE.finding(
+        fixed.run.location,
+        "fit does not set the flag that this model's batch norm takes: Keras passes `training` "
+        "and nothing else, so it runs in inference mode and is not updated",
+        related=_layer([fixed.norm]),
+        confidence=Confidence.MEDIUM,
+    )
+
+
+def _layer(norms: list[BatchNorm]) -> list[Related]:
+    if not norms:
+        return []
+    place = norms[0].definition or norms[0].location
+    return [Related(place, "a batch norm of the model")]
 
 
 RULE.examples(

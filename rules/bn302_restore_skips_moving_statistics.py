@@ -1,9 +1,10 @@
-"""BN302: an inference program restores only the trainable variables."""
+"""BN302: a restore or copy takes only the trainable variables along."""
 
 from collections.abc import Iterator
 
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import BatchNorm, Program
+from bnlint.program.keras_queries import copied_without_statistics
 from bnlint.program.queries import count
 from bnlint.rule import Rule, example
 
@@ -11,18 +12,20 @@ RULE = Rule(
     code="BN302",
     name="restore-skips-moving-statistics",
     severity=Severity.ERROR,
-    summary="a restore leaves the moving mean and variance at their initial values",
+    summary="a restore or copy leaves the moving mean and variance at their initial values",
     why="""
 A network in inference mode normalizes with its moving mean and variance. They are not trainable: a
 restore of `tf.trainable_variables()` leaves them at their initial 0 and 1 (after an initializer
-ran) and the outputs are wrong although every weight is right.
+ran) and the outputs are wrong although every weight is right. So does a copy between Keras models
+that pairs their `trainable_weights`, as updates of EMA and target networks do.
 """,
-    help="Restore every variable of the network, moving statistics included.",
+    help="Restore or copy every variable, moving statistics included (Keras: `weights`).",
 )
 
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
+    yield from _keras_copies(program)
     for saver in program.savers:
         skipped = saver.selection.kind in ("trainable", "filtered-moving")
         if not skipped or not saver.restores or saver.saves or saver.other_full_saver:
@@ -40,6 +43,18 @@ def check(program: Program) -> Iterator[Finding]:
                 Related(norms[0].location, "this batch norm uses its moving statistics"),
             ],
             confidence=Confidence.MEDIUM if saver.conditional else Confidence.HIGH,
+        )
+
+
+def _keras_copies(program: Program) -> Iterator[Finding]:
+    for copy, use in copied_without_statistics(program):
+        what = "averages" if copy.averages else "copies"
+        yield RULE.finding(
+            copy.location,
+            f"this {what} trainable variables only: the moving mean and variance of the model that "
+            "is written stay at their initial values",
+            related=[Related(use.location, "used in inference mode here")],
+            confidence=Confidence.LOW if copy.conditional else Confidence.MEDIUM,
         )
 
 

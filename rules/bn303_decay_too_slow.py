@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.limits import too_short
 from bnlint.program.events import Answer, BatchNorm, Program
+from bnlint.program.keras_queries import trained_for_known_steps
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -24,6 +25,7 @@ with statistics that are mostly made up. bnlint reports more than 10 %.
 
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
+    yield from _keras(program)
     for length in program.training_lengths:
         slow = [
             norm
@@ -44,6 +46,24 @@ def check(program: Program) -> Iterator[Finding]:
             f"after {length.steps} steps with decay {decay:g}, {decay**length.steps:.0%} of the "
             "moving statistics is still their initial value",
             related=[Related(slow[0].location, f"this batch norm's decay is {decay:g}")],
+            confidence=Confidence.MEDIUM,
+        )
+
+
+def _keras(program: Program) -> Iterator[Finding]:
+    """Keras counts no steps of its own and starts at 0 and 1 without a correction."""
+    found: set[object] = set()
+    for training in trained_for_known_steps(program):
+        decay, steps = training.norm.decay or 0.0, training.steps
+        place = training.norm.definition or training.norm.location
+        if place in found or not decay or not too_short(decay, steps):
+            continue
+        found.add(place)
+        yield RULE.finding(
+            place,
+            f"after {steps} steps with momentum {decay:g}, {decay**steps:.0%} of the moving "
+            "statistics is still their initial value",
+            related=[Related(training.use.location, "trained here")],
             confidence=Confidence.MEDIUM,
         )
 

@@ -61,6 +61,7 @@ def analyze(
     cache: Cache | None = None,
     engine: Engine | None = None,
     rules: Iterable[Rule] | None = None,
+    keras: str = "",
 ) -> AnalysisResult:
     """Analyzes files together, as one project.
 
@@ -77,6 +78,7 @@ def analyze(
       engine: does the work (default: in this process). The result is the same for any engine.
       rules: the rules to run, in this process and without a cache; every installed rule by
         default.
+      keras: the Keras that the code is for: "tf1", "2" or "3"; "" to tell by the code.
 
     Returns:
       Findings and errors. A file that is not Python gives a FileError and is left out (Python 2
@@ -87,9 +89,9 @@ def analyze(
     from bnlint.execution.executor import Serial
 
     if rules is None:
-        run = _Run(cache or Cache(), engine or Serial())
+        run = _Run(cache or Cache(), engine or Serial(), keras=keras)
     else:
-        run = _Run(Cache(), Serial(), tuple(rules))
+        run = _Run(Cache(), Serial(), tuple(rules), keras)
     groups = run.groups(sources, follow_imports)
     context = {file.path: file.source.text for group in groups for file in group if file.is_context}
     result = AnalysisResult(context=context, errors=run.errors)
@@ -169,8 +171,15 @@ def _batches(groups: list[list[File]]) -> Iterator[list[list[File]]]:
 class _Run:
     """One analysis."""
 
-    def __init__(self, cache: Cache, engine: Engine, rules: tuple[Rule, ...] | None = None):
+    def __init__(
+        self,
+        cache: Cache,
+        engine: Engine,
+        rules: tuple[Rule, ...] | None = None,
+        keras: str = "",
+    ) -> None:
         self.cache = cache
+        self.keras = keras
         self.rules = rules
         self.engine = engine
         self._digests: dict[str, bytes] = {}
@@ -313,13 +322,13 @@ class _Run:
                 self._digest(file),
             )
         ]
-        return self.cache.key("findings", *parts)
+        return self.cache.key("findings", self.keras.encode(), *parts)
 
     def _check(self, groups: list[list[File]]) -> Iterator[Checked]:
         """Works the findings of groups out, and keeps them."""
         from bnlint.analyzer.tasks import Checked, check
 
-        task = functools.partial(check, rules=self.rules)
+        task = functools.partial(check, rules=self.rules, keras=self.keras)
         for group, (result, errors) in zip(groups, self._worked(task, groups), strict=True):
             if result is None:
                 yield Checked([], errors)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.words import WORDS
@@ -34,6 +36,7 @@ from bnlint.findings import FileError, LeftProgram, internal_error
 from bnlint.program.events import EntryPoint, Gap, Program
 
 HANDLERS = LANGUAGE  # imported for what it registers
+MAX_ALTERNATIVES = 3  # further programs of one entry point, by what its settings choose
 MAX_PREPARATIONS = 4  # methods of a class that are called before the one that is followed
 NESTED = "it is nested too deeply"
 THRIFTY = "it is long: only what can lead to batch norm, training or evaluation was followed"
@@ -60,7 +63,9 @@ def programs(project: Project, trouble: Trouble, *, note_gaps: bool = False) -> 
     called = Called()
     for root in call_graph.roots():
         # What a script called (tf.app.run) had arguments that are known there.
-        if id(root.function) not in called.by_scripts or entry_points.is_model_fn(root.function):
+        if id(root.function) not in called.by_scripts or entry_points.is_model_fn(
+            root.function, WORDS
+        ):
             yield from _guarded(world, root, called, trouble)
     for root in call_graph.uncalled(called.at_all):
         yield from _guarded(world, root, called, trouble)
@@ -108,14 +113,16 @@ def _load_all(world: World, modules: list[Module], trouble: Trouble) -> None:
     ]
 
 
-def _interpreter(world: World, program: Program) -> Interpreter:
-    return Interpreter(world, lambda interpreter: TensorFlow(interpreter, program))
+def _interpreter(
+    world: World, program: Program, chosen: dict[str, Any] | None = None
+) -> Interpreter:
+    return Interpreter(world, lambda interpreter: TensorFlow(interpreter, program), chosen)
 
 
 def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[Program]:
     if root.function is None:
         yield from _follow_script(world, root.module, called)
-    elif entry_points.is_model_fn(root.function) and not root.owner:
+    elif entry_points.is_model_fn(root.function, WORDS) and not root.owner:
         for mode in MODES:
             yield from _follow_function(world, root, mode, called)
     else:
@@ -123,9 +130,33 @@ def _follow(world: World, root: entry_points.Root, called: Called) -> Iterator[P
 
 
 def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Iterator[Program]:
-    """Follows `action(interpreter)`; what it changes in modules is undone at the end."""
-    program = Program(entry, gaps=[] if world.notes_gaps else None)
-    interpreter = _interpreter(world, program)
+    """Follows `action(interpreter)`, and again for what else its settings may choose by name."""
+    alternatives: dict[str, tuple[Any, ...]] = {}
+    yield from _run_once(world, entry, module, action, {}, alternatives)
+    others = [(key, name) for key, names in alternatives.items() for name in names]
+    for key, name in others[:MAX_ALTERNATIVES]:
+        other = dataclasses.replace(entry, choice=f"{key} = {name!r}")
+        yield from _run_once(world, other, module, action, {key: name}, {})
+
+
+def _run_once(
+    world: World,
+    entry: EntryPoint,
+    module: Module,
+    action: object,
+    chosen: dict[str, Any],
+    alternatives: dict[str, tuple[Any, ...]],
+) -> Iterator[Program]:
+    """One program; what it changes in modules is undone at the end.
+
+    Args:
+      world, entry, module, action: see `_run`.
+      chosen: what it takes for settings.
+      alternatives: filled with what else they may choose.
+    """
+    gaps: list[Gap] | None = [] if world.notes_gaps else None
+    program = Program(entry, gaps=gaps, keras=world.keras.of(module))
+    interpreter = _interpreter(world, program, chosen)
     library = interpreter.library
     assert isinstance(library, TensorFlow) and callable(action)
     interpreter.module = module
@@ -147,6 +178,7 @@ def _run(world: World, entry: EntryPoint, module: Module, action: object) -> Ite
         if program.gaps is not None and interpreter.budget.is_thrifty:
             program.gaps.append(Gap(entry.location, "", THRIFTY))
         model_fns = library.model_fns
+        alternatives.update(interpreter.alternatives)
         yield library.recorder.finish()
         if entry.mode == "":
             for function, params in model_fns:

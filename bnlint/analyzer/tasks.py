@@ -95,9 +95,11 @@ def parse(text: str) -> Parsed:
 
 
 def _parse(text: str) -> Parsed | None:
-    from bnlint.analyzer.syntax import nodes
+    from bnlint.analyzer.syntax import nesting, nodes
     from bnlint.analyzer.syntax.parse import Unreadable, module_facts
 
+    if nesting.too_large(text):
+        return Parsed(error=f"more than {nesting.MAX_TOKENS:,} tokens, not analyzed")
     try:
         return Parsed(nodes.encode(module_facts(text, "", "")))
     except (Unreadable, RecursionError):  # the latter: while the facts are written
@@ -152,24 +154,32 @@ def _collector_slowed() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def check(members: list[Member], rules: Sequence[Rule] | None = None) -> Checked:
-    """The findings of every rule (or of `rules`) in one component."""
+def check(members: list[Member], rules: Sequence[Rule] | None = None, keras: str = "") -> Checked:
+    """The findings of every rule (or of `rules`) in one component.
+
+    `keras` is the version that the settings name, if they do.
+    """
     from bnlint.analyzer.follow import Trouble, programs
+    from bnlint.analyzer.whole_project import gather
     from bnlint.program.counts import counts_of
     from bnlint.registry import all_rules
 
     errors: list[FileError] = []
-    project = _project(members, errors)
+    project = _project(members, errors, keras)
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
     trouble = Trouble()
     counts: dict[str, Counts] = {}
     with _collector_slowed():
         try:
+            project.whole = gather(project)
             for program in programs(project, trouble):
                 path = program.entry.location.path
                 counts[path] = counts.get(path, Counts()) + counts_of(program)
                 findings += _run_rules(program, chosen, trouble)
+                project.whole.followed.add(program)
+            project.whole.followed.reported(findings)
+            findings += _run_project_rules(project, chosen, trouble)
         except Exception as error:  # outside of any one program
             errors.append(internal_error(members[0].path, error))
     changed = {
@@ -207,7 +217,7 @@ def describe(members: list[Member]) -> Described:
     return result
 
 
-def _project(members: list[Member], errors: list[FileError]) -> Project:
+def _project(members: list[Member], errors: list[FileError], keras: str = "") -> Project:
     """The files of a component, linked; those whose facts cannot be read are added to `errors`."""
     from bnlint.analyzer.project.modules import Project
     from bnlint.analyzer.syntax import nodes
@@ -223,7 +233,7 @@ def _project(members: list[Member], errors: list[FileError]) -> Project:
                 places.append(item.place)
             except Exception as error:  # a damaged cache, no memory
                 errors.append(internal_error(item.path, error))
-    return Project(facts, places)
+    return Project(facts, places, keras)
 
 
 def _marked(finding: Finding, changed: dict[str, bool]) -> Finding:
@@ -258,6 +268,17 @@ def _run_rules(program: Program, rules: list[Rule], trouble: Trouble) -> list[Fi
         except Exception as error:  # one rule's bug must not hide the others' findings
             where = program.entry.location.path
             trouble.errors.append(internal_error(where, error, rule.code))
+    return findings
+
+
+def _run_project_rules(project: Project, rules: list[Rule], trouble: Trouble) -> list[Finding]:
+    """The findings in all files of a project together, after its programs."""
+    findings: list[Finding] = []
+    for rule in rules:
+        try:
+            findings.extend(rule.run_project(project.whole))
+        except Exception as error:
+            trouble.errors.append(internal_error(project.modules[0].path, error, rule.code))
     return findings
 
 

@@ -39,6 +39,8 @@ class Config:
       per_file_ignores: path pattern -> codes, prefixes or names.
       confidence: findings below it are not reported.
       baseline: path of a baseline file, or "".
+      keras: the Keras that the code is for: "tf1" (TensorFlow 1), "2" (tf.keras until 2.15,
+        tf-keras), "3"; "" to tell by the code.
       root: the folder that patterns are relative to.
     """
 
@@ -48,6 +50,7 @@ class Config:
     per_file_ignores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     confidence: Confidence = Confidence.MEDIUM
     baseline: str = ""
+    keras: str = ""
     root: str = "."
 
     def but(self, **changes: Any) -> Config:
@@ -184,11 +187,13 @@ def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) 
         return replace(config, confidence=_confidence(value, where))
     if key == "baseline" and isinstance(value, str):
         return replace(config, baseline=_inside(file.parent, value, where))
+    if key == "keras":
+        return replace(config, keras=_keras(value, where))
     if key == "per-file-ignores" and isinstance(value, dict):
         return replace(config, per_file_ignores=_ignores_by_pattern(value, where))
     if key == "cache-dir":
         raise ConfigError(f"{where}: a project cannot say where to write (--cache-dir can)")
-    known = "select, ignore, exclude, confidence, baseline, per-file-ignores"
+    known = "select, ignore, exclude, confidence, baseline, keras, per-file-ignores"
     raise ConfigError(f"{where}: unknown setting or wrong type (settings: {known})")
 
 
@@ -218,6 +223,12 @@ def _strings(value: Any, where: str) -> tuple[str, ...]:
     if len(value) > MAX_ITEMS:
         raise ConfigError(f"{where}: more than {MAX_ITEMS} items")
     return tuple(value)
+
+
+def _keras(value: Any, where: str) -> str:
+    if value not in ("tf1", "2", "3"):
+        raise ConfigError(f'{where}: must be "tf1", "2" or "3"')
+    return str(value)
 
 
 def _confidence(value: Any, where: str) -> Confidence:

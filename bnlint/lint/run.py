@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -73,7 +74,10 @@ def lint(
     engine: Engine | None = None,
 ) -> LintRun:
     """Analyzes sources together and applies suppressions and settings (see `analyze`)."""
-    result = analyze(sources, follow_imports=True, progress=progress, cache=cache, engine=engine)
+    result = analyze(
+        sources, follow_imports=True, progress=progress, cache=cache, engine=engine,
+        keras=config.keras,
+    )  # fmt: skip
     run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
     run.report.left = result.left
     run.report.checked = result.checked
@@ -102,6 +106,7 @@ def lint(
             stay, silenced = found, 0
         run.report.suppressed += silenced
         kept += stay
+    run.report.errors = [_error_in_cell(error, run.sources) for error in run.report.errors]
     run.report.findings = sorted_findings(_in_cells(finding, run.sources) for finding in kept)
     return run
 
@@ -118,3 +123,20 @@ def _in_cells(finding: Finding, sources: dict[str, Source]) -> Finding:
     if location.path in sources:
         location = sources[location.path].to_cell(location)
     return replace(finding, location=location, related=related)
+
+
+_LINE = re.compile(r"\bline (\d+)")
+
+
+def _error_in_cell(error: FileError, sources: dict[str, Source]) -> FileError:
+    """A notebook's errors point at cells, and so do the lines that their messages name."""
+    if error.path not in sources:
+        return error
+    place = sources[error.path].to_cell(error.location)
+    above = error.line - place.line
+
+    def moved(match: re.Match[str]) -> str:
+        return f"line {int(match[1]) - above}"
+
+    message = _LINE.sub(moved, error.message) if place.cell else error.message
+    return replace(error, line=place.line, cell=place.cell, message=message)

@@ -74,9 +74,8 @@ def diagnostic(finding: Finding, places: Places, link: str | None) -> types.Diag
 
 def error_diagnostic(error: FileError, places: Places) -> types.Diagnostic:
     """A file that could not be read: what is wrong in it is another tool's to say."""
-    place = Location(error.path, error.line, 1 if error.line else 0)
     return types.Diagnostic(
-        range=places.range(places.uri(error.path, 0), place),
+        range=places.range(places.uri(error.path, error.cell), error.location),
         message=f"bnlint could not analyze this file: {error.message}",
         severity=types.DiagnosticSeverity.Warning,
         source="bnlint",

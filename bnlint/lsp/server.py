@@ -146,7 +146,7 @@ class BnlintServer(LanguageServer):
         diagnostics = {uri: [item for _, item in pairs] for uri, pairs in findings.items()}
         for error in run.report.errors:
             if os.path.exists(error.path):
-                uri = places.uri(error.path, 0)
+                uri = places.uri(error.path, error.cell)
                 diagnostics.setdefault(uri, []).append(error_diagnostic(error, places))
         for uri in self.shown.published - set(diagnostics):
             self._tell(uri, [])

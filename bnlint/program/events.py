@@ -27,6 +27,7 @@ def together(first: Path, second: Path) -> bool:
 
 
 UPDATE_OPS = "update_ops"  # tf.GraphKeys.UPDATE_OPS
+LEARNING_PHASE_KEY = "keras_learning_phase"  # in SessionRun.feeds: the placeholder of Keras
 
 
 class Answer(enum.Enum):
@@ -133,12 +134,14 @@ class Frame:
       location: of the `def`.
       call: where it was called; None for the entry itself.
       parameters: those named like training flags, and those that hold a placeholder.
+      arguments: the names of all parameters.
     """
 
     function: str
     location: Location
     call: Location | None
     parameters: tuple[Parameter, ...] = ()
+    arguments: tuple[str, ...] = ()
 
     @property
     def misplaced_flag(self) -> Parameter | None:
@@ -170,6 +173,24 @@ def in_evaluation(frames: Iterable[Frame]) -> bool:
     return any(
         name.startswith(_EVALUATIONS) or name in ("test", "eval", "validate") for name in names
     )
+
+
+@dataclass(frozen=True)
+class Activation:
+    """The output of a Keras layer.
+
+    Attributes:
+      layer: number of the layer; 0 if it is not known.
+      kind: its class in keras.layers: "Dense"; "" if it is not known.
+      rank: number of axes, batch included; None if it is not known.
+    """
+
+    layer: int
+    kind: str
+    rank: int | None
+
+
+NO_ACTIVATION = Activation(0, "", None)  # nothing is known
 
 
 @dataclass(eq=False)
@@ -206,6 +227,8 @@ class BatchNorm:
       graph: number of the tf.Graph it is in.
       conditional: built under a branch or loop that may not run.
       path: the undecided conditions that were assumed on the way, by identity.
+      layer: number of the Keras layer; 0 for functions.
+      input: what a Keras layer is applied to.
       time: see module docstring.
     """
 
@@ -230,11 +253,18 @@ class BatchNorm:
     selected_by: Flag | None = None
     updates_always: bool = False
     takes_mode: bool = True
+    layer: int = 0
+    input: Activation = NO_ACTIVATION
 
     @property
     def switch(self) -> Flag:
         """The flag that says whether its network's output is that of training mode."""
         return self.selected_by or self.training
+
+    @property
+    def built(self) -> BatchNorm:
+        """The batch norm that made the variables: itself, unless it shares them."""
+        return self if self.reuses is None else self.reuses.built
 
     @property
     def has_update_ops(self) -> bool:
@@ -340,6 +370,14 @@ class TrainOp:
     loss_opaque: bool = False
     path: Path = field(default_factory=dict, repr=False)
     _runs: dict[int, Answer] = field(default_factory=dict, repr=False)
+    _unless: dict[int, str] = field(default_factory=dict, repr=False)
+
+    def lost_unless(self, batch_norm: BatchNorm) -> str:
+        """The setting that, at its default, leaves out the updates of `batch_norm`; "" for none.
+
+        `update_ops = get_collection(...) if args.move_averages else None`.
+        """
+        return self._unless.get(id(batch_norm), "")
 
     def runs_updates_of(self, batch_norm: BatchNorm) -> Answer:
         """Does running this train step also run `batch_norm`'s moving-average updates?
@@ -384,7 +422,7 @@ class SessionRun:
       batch_norms: those whose output the fetched tensors depend on.
       updates: batch norms whose updates it runs through update ops that are not part of a
         train op (fetched, grouped, or control dependencies of what is fetched).
-      feeds: flag key -> fed value (True, False, or None for unknown).
+      feeds: flag key -> fed value (True, False, or None for unknown). See LEARNING_PHASE_KEY.
       fed_numbers: the keys of `feeds` that are fed a number, not a bool.
       feeds_unknown: the feed_dict is not fully known.
       clues: why it may be an evaluation, strongest first; empty when nothing says so.
@@ -532,34 +570,37 @@ class Rebinding:
 
 @dataclass(eq=False)
 class KerasCall:
-    """A Keras model (that has batch norm) called as a function: `model(x, training=...)`.
+    """A Keras layer or model called as a function: `model(x, training=...)`.
+
+    Calls that another layer's or model's `call` makes are part of that one.
 
     Attributes:
       training: flag passed. Not explicit: TF2 Keras runs in inference mode outside fit.
-      in_tape: inside a `tf.GradientTape` whose gradients are applied to this model's variables
-        (a training step).
-      purpose: "train" (in_tape with gradients applied), "eval" (in a test/eval/predict function
-        of a program with evidence: metrics update without a tape, `test_step`, ...), "unknown".
-      has_batch_norm: YES/NO/UNKNOWN, whether the model has batch norm that `training` affects.
-      frozen: model.trainable or its batch norms' trainable was set to False.
-      batch_norm: location of one of its BatchNormalization layers, if known.
-      default: what the model's own `call` uses when training is not passed: True, False,
-        None (Keras decides / not known).
+      by: "__call__", or "call" for `self.call(x)`, by which Keras learns nothing of `training`.
+      in_tape: inside a `tf.GradientTape` whose gradients are applied to variables of what is
+        called (a training step). differentiated: inside any tape.
+      exported: it is part of a function that is exported.
+      purpose: "train" (in_tape), "eval" (something says that it evaluates), "export", "unknown".
+      batch_norms: what it applies, with the flags that arrive at each.
+      clues: why it may be an evaluation.
       model: identity of the model; two calls of one model have the same.
+      steps: how often it happens, if that is known.
     """
 
     location: Location
     training: Flag
+    by: str
     in_tape: bool
     purpose: str
-    has_batch_norm: Answer
-    frozen: bool
-    batch_norm: Location | None
-    default: bool | None
+    batch_norms: list[BatchNorm]
     frames: tuple[Frame, ...]
     conditional: bool
     time: int
     model: int = 0
+    clues: tuple[Clue, ...] = ()
+    differentiated: bool = False
+    exported: bool = False
+    steps: int | None = None
 
 
 @dataclass(eq=False)
@@ -567,15 +608,77 @@ class KerasRun:
     """`model.fit(...)`, `evaluate` or `predict` of a Keras model.
 
     Attributes:
-      kind: "fit", "evaluate" or "predict".
-      batch_norms: those of its functional graph.
-      frozen: see KerasCall.
+      kind: "fit", "evaluate" (the validation of a fit, too) or "predict".
+      batch_norms: what it applies, with the flags that arrive at each; empty where the model has
+        a step of its own, whose calls are KerasCalls.
+      model: identity of the model. loaded: when it was loaded from a file, None if it was not.
+      steps: of training, if their number is known. batch_size: if it is known.
     """
 
     location: Location
     kind: str
     batch_norms: list[BatchNorm]
-    frozen: bool
+    model: int
+    conditional: bool
+    time: int
+    loaded: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+
+
+@dataclass(eq=False)
+class KerasCompile:
+    """`model.compile(...)`.
+
+    Attributes:
+      model: identity of the model. layers: of its batch norm layers.
+    """
+
+    location: Location
+    model: int
+    layers: frozenset[int]
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class Freeze:
+    """`layer.trainable = value` of a layer or model, which Keras passes to all layers inside.
+
+    Attributes:
+      value: None if it is not known.
+      model: identity of the layer or model. layers: its batch norm layers that were set.
+      partial: of some of them only, which ones is not known.
+    """
+
+    location: Location
+    value: bool | None
+    model: int
+    layers: frozenset[int]
+    partial: bool
+    conditional: bool
+    time: int
+
+
+@dataclass(eq=False)
+class KerasCopy:
+    """A copy of variables into a Keras model, one by one (`a.assign(b)`) or by set_weights.
+
+    Attributes:
+      model: identity of the model that is written; layers: its batch norm layers.
+      source, source_layers: of the model that is read; 0 and none if that is not known.
+      with_statistics: moving statistics are written, too, not only trainable variables.
+      averages: old and new values are mixed, as for an EMA or a target network.
+    """
+
+    location: Location
+    model: int
+    source: int
+    layers: frozenset[int]
+    source_layers: frozenset[int]
+    with_statistics: bool
+    averages: bool
+    conditional: bool
     time: int
 
 
@@ -628,12 +731,15 @@ class EntryPoint:
       kind: "script", "function" (never called from the project), "method", "model_fn".
       mode: for a model_fn, "train", "eval" or "predict"; else "".
       location: of the `def`, or line 1 of the script.
+      choice: the setting that this program is for, where it chooses what is followed:
+        "args.model = 'resnet'"; "" for its default.
     """
 
     name: str
     kind: str
     mode: str
     location: Location
+    choice: str = ""
 
 
 @dataclass(frozen=True)
@@ -662,13 +768,20 @@ class Program:
       differentiated: graphs in which gradients of variables are taken.
       loads: when variables come from a checkpoint, weights file or imported graph:
         (graph, time) of each.
+      certain_loads: when that happens whenever the program runs.
+      loads_without_statistics: those of `loads` that leave moving statistics as they are.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
+      reads_learning_phase: it has the placeholder of Keras' learning phase, and may feed it.
       reads_layer_updates: `.updates` or `get_updates_for` of some Keras layer or model is read.
-      freezes_layers: some layer or model gets `trainable = False`.
+      sees_all_updates: whatever reads UPDATE_OPS was followed, and its ops went nowhere out of
+        sight: values that are not known hold no updates of that collection.
       left: why it was not followed to its end, or "".
+      imported_tensors: a tensor's key in feeds -> its name, of those that nothing here has built.
       placeholder_names: a placeholder's key in flags and feeds -> the names it goes by.
       gaps: where knowledge was lost; None where nobody asked.
+      keras: the Kerases that the program may be for: "tf1" (sessions and graphs), "2" (tf.keras of
+        TensorFlow 2 until 2.15, tf-keras), "3".
     """
 
     entry: EntryPoint
@@ -691,13 +804,21 @@ class Program:
     restored: set[int] = field(default_factory=set)
     differentiated: set[int] = field(default_factory=set)
     loads: list[tuple[int, int]] = field(default_factory=list)
+    certain_loads: list[int] = field(default_factory=list)
+    loads_without_statistics: set[tuple[int, int]] = field(default_factory=set)
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False
-    freezes_layers: bool = False
+    sees_all_updates: bool = False
     left: str = ""
     placeholder_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    imported_tensors: dict[str, str] = field(default_factory=dict)
     gaps: list[Gap] | None = None
+    reads_learning_phase: bool = False
+    keras: frozenset[str] = frozenset(["tf1", "2", "3"])
+    keras_compiles: list[KerasCompile] = field(default_factory=list)
+    freezes: list[Freeze] = field(default_factory=list)
+    keras_copies: list[KerasCopy] = field(default_factory=list)
 
     def in_training_mode(self, norm: BatchNorm, run: SessionRun | None) -> bool:
         """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch
@@ -712,11 +833,21 @@ class Program:
         """The train ops whose loss depends on `batch_norm`'s output."""
         return [op for op in self.train_ops if batch_norm in op.batch_norms]
 
+    def may_update_unseen(self, batch_norm: BatchNorm) -> bool:
+        """A value that is not known may hold the updates of `batch_norm`."""
+        library = batch_norm.api in ("slim", "tf.layers") and batch_norm.collection == UPDATE_OPS
+        return not (library and self.sees_all_updates)
+
     def starts_pretrained(self, graph: int) -> bool:
         """Variables of `graph` are loaded before its last training step (or at all if none)."""
         steps = [run.time for run in self.runs if run.train_ops and run.graph == graph]
         end = max(steps, default=float("inf"))
         return any(where == graph and time < end for where, time in self.loads)
+
+    def loads_statistics(self, graph: int) -> bool:
+        """Moving statistics of `graph` are loaded, too, before its last training step."""
+        others = set(self.loads) - self.loads_without_statistics
+        return any(where == graph for where, _ in others) and self.starts_pretrained(graph)
 
     def evaluated(self) -> Iterator[tuple[Evaluation, BatchNorm]]:
         """Every (evaluation, batch norm in its network) pair."""

@@ -145,8 +145,8 @@ class KerasOutline:
     """A Keras model called or run; `kind`: "call", "fit", "evaluate" or "predict".
 
     Attributes:
-      mode: the training flag in words. purpose, in_tape, frozen: see KerasCall.
-      has_batch_norm: "yes", "no" or "unknown".
+      mode: the training flag in words. purpose, in_tape: see KerasCall.
+      has_batch_norm: "yes" or "unknown". frozen: all of them are.
     """
 
     location: Location
@@ -161,7 +161,7 @@ class KerasOutline:
 
 @dataclass(frozen=True)
 class Outline:
-    """One program. `left`: why it was not followed to its end, or ""."""
+    """One program. `left`, `uses_estimator`: see Program."""
 
     entry: EntryPoint
     counts: Counts
@@ -174,6 +174,7 @@ class Outline:
     keras: list[KerasOutline] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     left: str = ""
+    uses_estimator: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -196,6 +197,7 @@ def outline(program: Program) -> Outline:
         keras=_merged(keras),
         gaps=list(program.gaps or ()),
         left=program.left,
+        uses_estimator=program.uses_estimator,
     )
 
 
@@ -350,15 +352,21 @@ def _saver(saver: Saver) -> SaverOutline:
 def _keras_call(call: KerasCall) -> KerasOutline:
     return KerasOutline(
         call.location, "call", mode(call.training), call.purpose, call.in_tape,
-        call.has_batch_norm.value, call.frozen,
+        *_applied(call.batch_norms),
     )  # fmt: skip
 
 
 def _keras_run(run: KerasRun) -> KerasOutline:
-    has = "yes" if run.batch_norms else "unknown"
     return KerasOutline(
-        run.location, run.kind, "Keras's learning phase", "unknown", False, has, run.frozen
-    )
+        run.location, run.kind, "Keras's learning phase", "unknown", False,
+        *_applied(run.batch_norms),
+    )  # fmt: skip
+
+
+def _applied(norms: list[BatchNorm]) -> tuple[str, bool]:
+    """(whether there are batch norms, all of them are frozen)."""
+    frozen = bool(norms) and all(norm.trainable is False for norm in norms)
+    return ("yes" if norms else "unknown"), frozen
 
 
 @dataclass

@@ -42,13 +42,18 @@ class Lost:
     block: ControlBlock | None = None
 
     @property
+    def unless(self) -> str:
+        """The setting that has to be given for the updates to run; "" if nothing runs them."""
+        return self.op.lost_unless(self.batch_norms[0])
+
+    @property
     def confidence(self) -> Confidence:
         """HIGH when facts decide everything, LOW when code out of sight may run the updates."""
         if self.op.escapes:
             return Confidence.LOW
         norms = self.batch_norms
         # Some of a loss nearly always comes from code out of sight (the input data).
-        if self.op.loss_unknown or self.op.conditional:
+        if self.op.loss_unknown or self.op.conditional or self.unless:
             return Confidence.MEDIUM
         if all(norm.conditional or norm.reuse_unknown for norm in norms):
             return Confidence.MEDIUM
@@ -88,13 +93,22 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     if _always_fed_false(program, op, norm):
         return False
     trainers = program.trained(norm)
-    if any(trainer.runs_updates_of(norm) is not Answer.NO for trainer in trainers):
+    if any(_runs_updates(trainer, norm) for trainer in trainers):
         return False
-    if any(norm in run.updates or run.fetches_unknown for run in program.runs):
+    unseen = program.may_update_unseen(norm)
+    if any(norm in run.updates or (run.fetches_unknown and unseen) for run in program.runs):
         return False
     # A GAN's losses pass through both nets; each train op answers for the net it trains.
     owners = [trainer for trainer in trainers if _owns(trainer, norm)]
     return op in owners or not owners
+
+
+def _runs_updates(op: TrainOp, norm: BatchNorm) -> bool:
+    """It does, or may do so, whatever the settings are."""
+    certain = norm.training.is_true or norm.training.is_tensor
+    if certain and op.lost_unless(norm):
+        return False
+    return op.runs_updates_of(norm) is not Answer.NO
 
 
 def _keeps_updates_in_layer(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
@@ -280,9 +294,10 @@ def _flag_place(norm: BatchNorm) -> Location:
 
 
 def has_own_rule(program: Program, norm: BatchNorm) -> bool:
-    """BN206 or BN207 says more precisely why the batch norm is in the wrong mode."""
+    """BN206, BN207 or BN208 says more precisely why the batch norm is in the wrong mode."""
     return (
-        ignored_training_parameter(norm) is not None
+        any(norm in change.batch_norms and not change.rebuilt for change in program.rebindings)
+        or ignored_training_parameter(norm) is not None
         or misplaced_flag(norm) is not None
         or missed_by_scope(program, norm) is not None
     )

@@ -22,6 +22,11 @@ SAMPLING = frozenset(
     "serve interpolate".split()
 )
 TRAINING = frozenset(["train", "training", "trainer", "fit", "learn"])
+_TRAIN_OPS = frozenset(
+    "train training optimizer optimize minimize adam momentum sgd step gradient".split()
+)
+# Few-shot learning normalizes each task by itself.
+FEW_SHOT = frozenset("support query episode maml adapt adapted".split())
 _FLAG = frozenset(["train", "training", "istraining", "istrain", "phase"])
 
 
@@ -34,6 +39,11 @@ def names_eval_data(name: str) -> bool:
     """A name such as `test_images`, `x_val` or `data.validation.labels`."""
     found = words(name)
     return not EVALUATION.isdisjoint(found) and TRAINING.isdisjoint(found)
+
+
+def names_train_op(name: str) -> bool:
+    """A name such as `train_op`, `Adam` or `train/minimize`."""
+    return not _TRAIN_OPS.isdisjoint(words(name))
 
 
 def names_training_flag(name: str) -> bool:

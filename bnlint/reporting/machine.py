@@ -82,6 +82,7 @@ def to_json(report: Report) -> str:
             "column": error.column,
             "fatal": error.fatal,
             "message": error.message,
+            **({"cell": error.cell} if error.cell else {}),
         }
         for error in report.errors
     ]
@@ -124,7 +125,8 @@ def to_github(report: Report) -> str:
     for error in report.errors:
         place_text = f"file={_escape(tool_path(error.path), True)}"
         level_name = "error" if error.fatal else "notice"
-        lines.append(f"::{level_name} {place_text}::{_escape(error.message)}")
+        text = _escape(in_cell(error.location) + error.message)
+        lines.append(f"::{level_name} {place_text}::{text}")
     return "".join(line + "\n" for line in lines)
 
 
@@ -175,7 +177,7 @@ def to_junit(report: Report) -> str:
     for error in report.errors:
         path = _xml_text(error.path)
         case = ET.SubElement(suite, "testcase", name=path, classname=path)
-        ET.SubElement(case, "error", message=_xml_text(error.message))
+        ET.SubElement(case, "error", message=_xml_text(in_cell(error.location) + error.message))
     if not len(suite):
         ET.SubElement(suite, "testcase", name="no findings", classname="bnlint")
     root = ET.Element("testsuites")

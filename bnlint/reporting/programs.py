@@ -152,6 +152,8 @@ class _Writer:
             *_section("Keras models", self.keras, program.keras),
             *_section("knowledge lost", self.gap, program.gaps),
         ]
+        if program.uses_estimator:
+            below.append(Branch("uses an Estimator: its model_fn is a program in each mode"))
         if program.left:
             below.append(Branch(f"not followed to its end: {program.left}", [], "bold yellow"))
         return Branch(name, below, "bold cyan")

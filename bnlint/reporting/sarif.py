@@ -76,10 +76,8 @@ def to_sarif(report: Report) -> str:
     notifications = [
         {
             "level": "error" if error.fatal else "note",
-            "message": {"text": error.message},
-            "locations": [
-                _location(Location(error.path, error.line, error.column or bool(error.line)))
-            ],
+            "message": {"text": in_cell(error.location) + error.message},
+            "locations": [_location(error.location)],
         }
         for error in report.errors
     ]

@@ -117,8 +117,10 @@ class TextReporter:
         self._line((f"  {gutter} | ", "blue"), " " * before, ("^" * width, style))
 
     def _error(self, error: FileError) -> None:
-        place = Location(error.path, error.line, error.column, error.line, error.column + 1)
-        where = str(place) if error.column else str(place).removesuffix(":0")
+        place = error.location
+        where = str(place)
+        if error.line and not error.column:
+            where = where.removesuffix(":1")
         word = ("error", "bold red") if error.fatal else ("note", "blue")
         self._line(word, f": {printable(where)}: {printable(error.message)}")
         if error.column and not self.concise:

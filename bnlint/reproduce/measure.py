@@ -91,11 +91,15 @@ class Evaluations:
         def sessions(module: Any) -> None:
             wrapt.wrap_function_wrapper(module, "BaseSession.run", self._session_run)
 
+        def tf_keras(module: Any) -> None:
+            wrapt.wrap_function_wrapper(module, "BatchNormalizationBase.call", self._keras_call)
+
         def keras(module: Any) -> None:
             wrapt.wrap_function_wrapper(module, "BatchNormalization.call", self._keras_call)
 
         wrapt.register_post_import_hook(sessions, "tensorflow.python.client.session")
         wrapt.register_post_import_hook(keras, _KERAS)
+        wrapt.register_post_import_hook(tf_keras, f"tf_{_KERAS}")
 
     def layers(self) -> list[Layer]:
         """What was measured, in the order in which the graph or model has the batch norms."""

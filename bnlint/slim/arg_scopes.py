@@ -37,7 +37,7 @@ def arg_scoped_arguments(func: Callable[..., Any]) -> tuple[str, ...]:
     """Names of the arguments of `func` that an `arg_scope` can set.
 
     Raises:
-        AssertionError: `func` is not decorated with `add_arg_scope`.
+      AssertionError: `func` is not decorated with `add_arg_scope`.
     """
     assert has_arg_scope(func)
     return _keyword_names[arg_scope_func_key(func)]
@@ -61,16 +61,16 @@ def arg_scope(list_ops_or_scope: Any, **kwargs: Any) -> Iterator[Scope]:
     """Sets default arguments for a list of functions, or re-enters a saved scope.
 
     Args:
-        list_ops_or_scope: list or tuple of functions decorated with
-            `add_arg_scope`, or a scope that an earlier `arg_scope` yielded.
-        **kwargs: the defaults; must be empty when a saved scope is given.
+      list_ops_or_scope: list or tuple of functions decorated with
+          `add_arg_scope`, or a scope that an earlier `arg_scope` yielded.
+      **kwargs: the defaults; must be empty when a saved scope is given.
 
     Yields:
-        The scope now active, to be re-entered later.
+      The scope now active, to be re-entered later.
 
     Raises:
-        TypeError: neither a list, a tuple nor a scope was given.
-        ValueError: a function is not decorated, or a saved scope came with kwargs.
+      TypeError: neither a list, a tuple nor a scope was given.
+      ValueError: a function is not decorated, or a saved scope came with kwargs.
     """
     scope = _entered_scope(list_ops_or_scope, kwargs)
     _stack.append(scope)

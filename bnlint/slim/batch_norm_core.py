@@ -38,8 +38,8 @@ def core_batch_norm(
     """Batch norm with its updates in UPDATE_OPS; parameters in float32 for half types.
 
     Raises:
-        ValueError: unknown rank or channels, or an unknown key in `renorm_clipping`.
-        TypeError: `is_training` is no boolean.
+      ValueError: unknown rank or channels, or an unknown key in `renorm_clipping`.
+      TypeError: `is_training` is no boolean.
     """
     if renorm and set(renorm_clipping) - set(_CLIPPING_KEYS):
         raise ValueError(

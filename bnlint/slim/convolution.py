@@ -59,18 +59,18 @@ def convolution(
     With a `normalizer_fn` there are no biases.
 
     Args:
-        inputs: float tensor, [batch, space..., channels], or channels second for NC*.
-        num_outputs: number of filters.
-        kernel_size, stride, rate: an integer or one per spatial dimension; of `stride`
-            and `rate` only one may exceed 1.
-        padding: SAME or VALID.
-        data_format: None, NWC, NCW, NHWC, NCHW, NDHWC or NCDHW.
-        normalizer_params: keyword arguments of `normalizer_fn`.
-        variables_collections: list of collections, or {"weights": ..., "biases": ...}.
-        conv_dims: N, to refuse inputs of another rank.
+      inputs: float tensor, [batch, space..., channels], or channels second for NC*.
+      num_outputs: number of filters.
+      kernel_size, stride, rate: an integer or one per spatial dimension; of `stride`
+          and `rate` only one may exceed 1.
+      padding: SAME or VALID.
+      data_format: None, NWC, NCW, NHWC, NCHW, NDHWC or NCDHW.
+      normalizer_params: keyword arguments of `normalizer_fn`.
+      variables_collections: list of collections, or {"weights": ..., "biases": ...}.
+      conv_dims: N, to refuse inputs of another rank.
 
     Raises:
-        ValueError: bad `data_format`, `padding`, rank or sizes.
+      ValueError: bad `data_format`, `padding`, rank or sizes.
     """
     if data_format not in _DATA_FORMATS:
         raise ValueError(f"Invalid data_format: {data_format!r}")
@@ -291,14 +291,14 @@ def separable_convolution2d(
     """A depthwise convolution and, unless `num_outputs` is None, a 1x1 convolution.
 
     Args:
-        inputs: float tensor [batch, height, width, channels] (NHWC) or NCHW.
-        num_outputs: filters of the 1x1 convolution; None: depthwise only.
-        depth_multiplier: depthwise filters per input channel.
-        pointwise_initializer: of the 1x1 weights; None: `weights_initializer`.
-        The rest as in `convolution`.
+      inputs: float tensor [batch, height, width, channels] (NHWC) or NCHW.
+      num_outputs: filters of the 1x1 convolution; None: depthwise only.
+      depth_multiplier: depthwise filters per input channel.
+      pointwise_initializer: of the 1x1 weights; None: `weights_initializer`.
+      The rest as in `convolution`.
 
     Raises:
-        ValueError: bad `data_format`, `padding`, rank or sizes.
+      ValueError: bad `data_format`, `padding`, rank or sizes.
     """
     utils.check_image_format(data_format)
     rename = {

@@ -37,12 +37,12 @@ def fully_connected(
     With a `normalizer_fn` there are no biases.
 
     Args:
-        inputs: float tensor of rank 2 or more, last dimension known.
-        num_outputs: size of the last dimension of the output.
-        The rest as in `convolution`.
+      inputs: float tensor of rank 2 or more, last dimension known.
+      num_outputs: size of the last dimension of the output.
+      The rest as in `convolution`.
 
     Raises:
-        ValueError: `num_outputs` is no integer, or the last dimension is not known.
+      ValueError: `num_outputs` is no integer, or the last dimension is not known.
     """
     if not isinstance(num_outputs, int):
         raise ValueError(f"num_outputs type should be one of {[int]}, got {type(num_outputs)}.")
@@ -114,14 +114,14 @@ def bias_add(
     """Adds one bias per channel; can be a `normalizer_fn`.
 
     Args:
-        inputs: tensor of known rank and channels; rank 4 for NCHW.
-        activation_fn: applied to the sum.
-        initializer, regularizer: of the variable `biases`, of the type of `inputs`.
-        data_format: NHWC (channels last) or NCHW.
-        The rest as in `convolution`.
+      inputs: tensor of known rank and channels; rank 4 for NCHW.
+      activation_fn: applied to the sum.
+      initializer, regularizer: of the variable `biases`, of the type of `inputs`.
+      data_format: NHWC (channels last) or NCHW.
+      The rest as in `convolution`.
 
     Raises:
-        ValueError: bad `data_format`, NCHW with a rank other than 4, or unknown shape.
+      ValueError: bad `data_format`, NCHW with a rank other than 4, or unknown shape.
     """
     utils.check_image_format(data_format)
     with tf.variable_scope(scope, "BiasAdd", [inputs], reuse=reuse) as sc:
@@ -160,15 +160,15 @@ def max_pool2d(
     """The maximum over windows of `kernel_size`, `stride` apart, of a 4-D tensor.
 
     Args:
-        inputs: [batch, height, width, channels] (NHWC) or NCHW.
-        kernel_size, stride: an integer or [height, width].
-        padding: VALID (slim's default, unlike convolutions) or SAME.
-        data_format: NHWC or NCHW.
-        outputs_collections: collections for the output.
-        scope: name of the ops.
+      inputs: [batch, height, width, channels] (NHWC) or NCHW.
+      kernel_size, stride: an integer or [height, width].
+      padding: VALID (slim's default, unlike convolutions) or SAME.
+      data_format: NHWC or NCHW.
+      outputs_collections: collections for the output.
+      scope: name of the ops.
 
     Raises:
-        ValueError: bad `data_format`, `padding`, rank or sizes.
+      ValueError: bad `data_format`, `padding`, rank or sizes.
     """
     return _pool2d(
         tf.nn.max_pool, "MaxPool", inputs, kernel_size, stride, padding, data_format,
@@ -250,11 +250,11 @@ def dropout(
     """In training keeps each element with probability `keep_prob` and scales by its inverse.
 
     Args:
-        inputs: float tensor.
-        keep_prob: number in (0, 1] or scalar tensor.
-        noise_shape: shape of the mask, to share it along dimensions of size 1.
-        is_training: bool or boolean tensor; the identity when False. None stands for the
-            placeholder `keras_learning_phase`, False unless fed.
+      inputs: float tensor.
+      keep_prob: number in (0, 1] or scalar tensor.
+      noise_shape: shape of the mask, to share it along dimensions of size 1.
+      is_training: bool or boolean tensor; the identity when False. None stands for the
+          placeholder `keras_learning_phase`, False unless fed.
     """
     with layer_scope(scope, "Dropout", inputs) as sc:
         inputs = tf.convert_to_tensor(inputs)
@@ -291,12 +291,12 @@ def one_hot_encoding(
     """Integer labels [batch] to float32 [batch, num_classes].
 
     Args:
-        labels: int32 or int64 tensor; a label outside [0, num_classes) gives a row of
-            `off_value`.
-        num_classes: length of a row.
-        on_value, off_value: entry at the label, and elsewhere.
-        outputs_collections: collections for the output.
-        scope: name of the ops.
+      labels: int32 or int64 tensor; a label outside [0, num_classes) gives a row of
+          `off_value`.
+      num_classes: length of a row.
+      on_value, off_value: entry at the label, and elsewhere.
+      outputs_collections: collections for the output.
+      scope: name of the ops.
     """
     with tf.name_scope(scope, "OneHotEncoding", [labels, num_classes]) as sc:
         labels = tf.convert_to_tensor(labels)
@@ -311,13 +311,13 @@ def unit_norm(inputs: Any, dim: int, epsilon: float = 1e-7, scope: Any = None) -
     """Scales `inputs` to Euclidean length 1 along dimension `dim`.
 
     Args:
-        inputs: float tensor of known rank.
-        dim: dimension, counted from 0.
-        epsilon: added to the squared length, against division by zero.
-        scope: name of the ops.
+      inputs: float tensor of known rank.
+      dim: dimension, counted from 0.
+      epsilon: added to the squared length, against division by zero.
+      scope: name of the ops.
 
     Raises:
-        ValueError: unknown rank, or `dim` outside [0, rank).
+      ValueError: unknown rank, or `dim` outside [0, rank).
     """
     with tf.variable_scope(scope, "UnitNorm", [inputs]):
         if inputs.shape.rank is None:
@@ -345,7 +345,7 @@ def stack(inputs: Any, layer: Callable[..., Any], stack_args: Any, **kwargs: Any
     """Applies `layer` once per item of `stack_args` (its positional arguments).
 
     Raises:
-        ValueError: `stack_args` is neither a list nor a tuple.
+      ValueError: `stack_args` is neither a list nor a tuple.
     """
     scope = kwargs.pop("scope", None)
     if not isinstance(stack_args, (list, tuple)):

@@ -53,15 +53,15 @@ def evaluate_once(
     """Restores a checkpoint, runs `eval_op` `num_evals` times, then `final_op`.
 
     Args:
-        master: session master; "" for this process.
-        checkpoint_path: checkpoint to evaluate.
-        logdir: directory of the summaries (`summary_op`, by default all), written once
-            at the end.
-        variables_to_restore: by default all.
-        hooks: further session hooks.
+      master: session master; "" for this process.
+      checkpoint_path: checkpoint to evaluate.
+      logdir: directory of the summaries (`summary_op`, by default all), written once
+          at the end.
+      variables_to_restore: by default all.
+      hooks: further session hooks.
 
     Returns:
-        The value of `final_op`; None when there is none.
+      The value of `final_op`; None when there is none.
     """
     evaluate = _evaluator(
         master, logdir, num_evals, initial_op, initial_op_feed_dict, None, eval_op,
@@ -96,15 +96,15 @@ def evaluation_loop(
     """`evaluate_once` for each new checkpoint of `checkpoint_dir`.
 
     Args:
-        init_fn: called with the scaffold and the session after initialization.
-        eval_interval_secs: least seconds between two evaluations.
-        max_number_of_evaluations: evaluations to run; None for no limit.
-        timeout: seconds to wait for a checkpoint; None for ever.
-        timeout_fn: after a timeout, whether there is nothing more to come.
-        The rest as in `evaluate_once`.
+      init_fn: called with the scaffold and the session after initialization.
+      eval_interval_secs: least seconds between two evaluations.
+      max_number_of_evaluations: evaluations to run; None for no limit.
+      timeout: seconds to wait for a checkpoint; None for ever.
+      timeout_fn: after a timeout, whether there is nothing more to come.
+      The rest as in `evaluate_once`.
 
     Returns:
-        The value of the last `final_op`; None when there was no evaluation.
+      The value of the last `final_op`; None when there was no evaluation.
     """
     evaluate = _evaluator(
         master, logdir, num_evals, initial_op, initial_op_feed_dict, init_fn, eval_op,

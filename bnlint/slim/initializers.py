@@ -21,7 +21,7 @@ def xavier_initializer(
     """Initializer with variance 2 / (fan_in + fan_out).
 
     Raises:
-        TypeError: `dtype` is not a floating point type.
+      TypeError: `dtype` is not a floating point type.
     """
     return variance_scaling_initializer(1.0, "FAN_AVG", uniform, seed, dtype)
 
@@ -39,14 +39,14 @@ def variance_scaling_initializer(
     """Initializer with variance factor / n, n the fan that `mode` names.
 
     Args:
-        factor: numerator of the variance.
-        mode: FAN_IN, FAN_OUT or FAN_AVG.
-        uniform: draw uniformly; else from a truncated normal.
-        seed: seed of the random op.
-        dtype: floating point type of the weights.
+      factor: numerator of the variance.
+      mode: FAN_IN, FAN_OUT or FAN_AVG.
+      uniform: draw uniformly; else from a truncated normal.
+      seed: seed of the random op.
+      dtype: floating point type of the weights.
 
     Raises:
-        TypeError: unknown `mode`, or `dtype` is not a floating point type.
+      TypeError: unknown `mode`, or `dtype` is not a floating point type.
     """
     _check_floating(dtype)
     if mode not in _MODES:

@@ -32,8 +32,8 @@ def multiply_gradients(
     """Gradients times the multiplier of their variable (or of its op name), if any.
 
     Raises:
-        ValueError: an argument has the wrong type, there are no multipliers, or one is
-            asked for a gradient of None.
+      ValueError: an argument has the wrong type, there are no multipliers, or one is
+          asked for a gradient of None.
     """
     if not isinstance(grads_and_vars, list):
         raise ValueError("`grads_and_vars` must be a list.")
@@ -95,22 +95,22 @@ def create_train_op(
     """A tensor that, when run, updates statistics and weights and returns the loss.
 
     Args:
-        total_loss: scalar float tensor.
-        optimizer: a `tf.train.Optimizer`.
-        global_step: variable to count steps in; None for no count; by default the
-            graph's own, created if need be.
-        update_ops: updates to run before the loss; None means those in UPDATE_OPS. A
-            warning is logged when some of UPDATE_OPS are not among them.
-        variables_to_train: trainable variables; None means all.
-        clip_gradient_norm: greatest norm of a gradient; 0 for no limit.
-        summarize_gradients: add a histogram and the norm of each gradient.
-        gate_gradients, aggregation_method, colocate_gradients_with_ops: as in
-            `Optimizer.compute_gradients`.
-        gradient_multipliers: factors by variable or by its op name.
-        check_numerics: fail when the loss is infinite or not a number.
+      total_loss: scalar float tensor.
+      optimizer: a `tf.train.Optimizer`.
+      global_step: variable to count steps in; None for no count; by default the
+          graph's own, created if need be.
+      update_ops: updates to run before the loss; None means those in UPDATE_OPS. A
+          warning is logged when some of UPDATE_OPS are not among them.
+      variables_to_train: trainable variables; None means all.
+      clip_gradient_norm: greatest norm of a gradient; 0 for no limit.
+      summarize_gradients: add a histogram and the norm of each gradient.
+      gate_gradients, aggregation_method, colocate_gradients_with_ops: as in
+          `Optimizer.compute_gradients`.
+      gradient_multipliers: factors by variable or by its op name.
+      check_numerics: fail when the loss is infinite or not a number.
 
     Raises:
-        AssertionError: there is nothing to train.
+      AssertionError: there is nothing to train.
     """
     if global_step is _USE_GLOBAL_STEP:
         global_step = tf.train.get_or_create_global_step()
@@ -178,15 +178,15 @@ def train_step(
     """One step: (loss, whether to stop).
 
     Args:
-        sess: the session.
-        train_op: what `create_train_op` returned.
-        global_step: the variable that counts steps.
-        train_step_kwargs: may hold boolean tensors "should_log", "should_stop" and
-            "should_trace" (which writes `tf_trace-<step>.json` to "logdir"), and a
-            "summary_writer".
+      sess: the session.
+      train_op: what `create_train_op` returned.
+      global_step: the variable that counts steps.
+      train_step_kwargs: may hold boolean tensors "should_log", "should_stop" and
+          "should_trace" (which writes `tf_trace-<step>.json` to "logdir"), and a
+          "summary_writer".
 
     Raises:
-        ValueError: "should_trace" without "logdir".
+      ValueError: "should_trace" without "logdir".
     """
     start = time.time()
     options, metadata = None, None
@@ -252,26 +252,26 @@ def train(
     """Trains until `number_of_steps` or the end of the input.
 
     Args:
-        train_op: what `create_train_op` returned.
-        logdir: directory of checkpoints and summaries; None writes neither.
-        train_step_fn: `train_step` or a function like it.
-        number_of_steps: value of the global step to stop at; None: never.
-        summary_op, init_op, local_init_op, ready_op: by default all summaries, and
-            the initializers and checks of all variables.
-        init_fn: called with the session after initialization.
-        save_summaries_secs, save_interval_secs: seconds between summaries, checkpoints.
-        startup_delay_steps: global step at which a worker that is not chief begins.
-        sync_optimizer: one `tf.train.SyncReplicasOptimizer` or a list of them.
-        session_wrapper: function of the session that returns the one to train with.
-        trace_every_n_steps: steps between timelines written to `logdir`; None: none.
-        The rest as in `tf.train.Supervisor`.
+      train_op: what `create_train_op` returned.
+      logdir: directory of checkpoints and summaries; None writes neither.
+      train_step_fn: `train_step` or a function like it.
+      number_of_steps: value of the global step to stop at; None: never.
+      summary_op, init_op, local_init_op, ready_op: by default all summaries, and
+          the initializers and checks of all variables.
+      init_fn: called with the session after initialization.
+      save_summaries_secs, save_interval_secs: seconds between summaries, checkpoints.
+      startup_delay_steps: global step at which a worker that is not chief begins.
+      sync_optimizer: one `tf.train.SyncReplicasOptimizer` or a list of them.
+      session_wrapper: function of the session that returns the one to train with.
+      trace_every_n_steps: steps between timelines written to `logdir`; None: none.
+      The rest as in `tf.train.Supervisor`.
 
     Returns:
-        The loss of the last step; None when there was no step.
+      The loss of the last step; None when there was no step.
 
     Raises:
-        ValueError: no `train_op`, a `number_of_steps` below 1, an option that needs a
-            `logdir`, or a `sync_optimizer` of another kind or with a startup delay.
+      ValueError: no `train_op`, a `number_of_steps` below 1, an option that needs a
+          `logdir`, or a `sync_optimizer` of another kind or with a startup delay.
     """
     _check_train_arguments(train_op, logdir, summary_op, saver, trace_every_n_steps)
     if isinstance(sync_optimizer, tf.train.SyncReplicasOptimizer):

@@ -32,7 +32,7 @@ def get_total_loss(add_regularization_losses: bool = True, name: str = "total_lo
     """The sum of all losses and, unless told otherwise, penalties.
 
     Raises:
-        ValueError: there are none.
+      ValueError: there are none.
     """
     penalties = get_regularization_losses() if add_regularization_losses else []
     return tf.add_n([*get_losses(), *penalties], name=name)
@@ -42,11 +42,11 @@ def compute_weighted_loss(losses: Any, weights: Any = 1.0, scope: Any = None) ->
     """Mean of `losses` over the elements with nonzero weight; added to LOSSES.
 
     Args:
-        losses: float tensor [batch, d1, ... dN].
-        weights: scalar, [batch], or [batch, d1, ... dK] with K <= N.
+      losses: float tensor [batch, d1, ... dN].
+      weights: scalar, [batch], or [batch, d1, ... dK] with K <= N.
 
     Raises:
-        ValueError: `weights` is None, or a rank is unknown.
+      ValueError: `weights` is None, or a rank is unknown.
     """
     with tf.name_scope(scope, "weighted_loss", [losses, weights]):
         losses = tf.convert_to_tensor(losses)
@@ -71,12 +71,12 @@ def absolute_difference(
     """Weighted mean of |predictions - labels|; added to LOSSES.
 
     Args:
-        predictions, labels: tensors of one shape; computed in float32.
-        weights: scalar, [batch], or [batch, d1, ... dK].
-        scope: name of the ops.
+      predictions, labels: tensors of one shape; computed in float32.
+      weights: scalar, [batch], or [batch, d1, ... dK].
+      scope: name of the ops.
 
     Raises:
-        ValueError: incompatible shapes, or a rank is unknown.
+      ValueError: incompatible shapes, or a rank is unknown.
     """
     with tf.name_scope(scope, "absolute_difference", [predictions, labels, weights]) as sc:
         predictions, labels = _float_pair(predictions, labels)
@@ -89,12 +89,12 @@ def mean_squared_error(
     """Weighted mean of (predictions - labels) ** 2; added to LOSSES.
 
     Args:
-        predictions, labels: tensors of one shape; computed in float32.
-        weights: scalar, [batch], or [batch, d1, ... dK].
-        scope: name of the ops.
+      predictions, labels: tensors of one shape; computed in float32.
+      weights: scalar, [batch], or [batch, d1, ... dK].
+      scope: name of the ops.
 
     Raises:
-        ValueError: incompatible shapes, or a rank is unknown.
+      ValueError: incompatible shapes, or a rank is unknown.
     """
     with tf.name_scope(scope, "mean_squared_error", [predictions, labels, weights]) as sc:
         predictions, labels = _float_pair(predictions, labels)
@@ -110,11 +110,11 @@ def mean_pairwise_squared_error(
     Per example 2 * (mean(d ** 2) - mean(d) ** 2) with d = predictions - labels.
 
     Args:
-        predictions, labels: [batch, d1, ... dN].
-        weights: scalar, [batch], or [batch, d1, ... dK] with K <= N.
+      predictions, labels: [batch, d1, ... dN].
+      weights: scalar, [batch], or [batch, d1, ... dK] with K <= N.
 
     Raises:
-        ValueError: incompatible shapes, or a rank is unknown.
+      ValueError: incompatible shapes, or a rank is unknown.
     """
     values = [predictions, labels, weights]
     with tf.name_scope(scope, "mean_pairwise_squared_error", values):
@@ -146,13 +146,13 @@ def log_loss(
     """Weighted mean of the binary cross entropy of probabilities; added to LOSSES.
 
     Args:
-        predictions, labels: tensors of one shape; computed in float32.
-        weights: scalar, [batch], or [batch, d1, ... dK].
-        epsilon: added to the argument of the logarithm; slim's default 1e-7.
-        scope: name of the ops.
+      predictions, labels: tensors of one shape; computed in float32.
+      weights: scalar, [batch], or [batch, d1, ... dK].
+      epsilon: added to the argument of the logarithm; slim's default 1e-7.
+      scope: name of the ops.
 
     Raises:
-        ValueError: incompatible shapes, or a rank is unknown.
+      ValueError: incompatible shapes, or a rank is unknown.
     """
     with tf.name_scope(scope, "log_loss", [predictions, labels, weights]) as sc:
         predictions, labels = _float_pair(predictions, labels)
@@ -180,13 +180,13 @@ def cosine_distance(
     """Weighted mean of 1 - predictions . labels along `axis`, both of unit length.
 
     Args:
-        predictions, labels: tensors of one shape; computed in float32.
-        axis: dimension that is summed over; `dim` is its old name.
-        weights: scalar, [batch], or [batch, d1, ... dK].
-        scope: name of the ops.
+      predictions, labels: tensors of one shape; computed in float32.
+      axis: dimension that is summed over; `dim` is its old name.
+      weights: scalar, [batch], or [batch, d1, ... dK].
+      scope: name of the ops.
 
     Raises:
-        ValueError: neither or both of `axis` and its old name `dim` are given.
+      ValueError: neither or both of `axis` and its old name `dim` are given.
     """
     if axis is not None and dim is not None:
         raise ValueError("Cannot specify both 'dim' and 'axis'")
@@ -209,14 +209,14 @@ def sigmoid_cross_entropy(
     """Weighted mean of the sigmoid cross entropy; added to LOSSES.
 
     Args:
-        logits: float tensor [batch, classes].
-        multi_class_labels: of the same shape, 0 or 1, of any type.
-        weights: scalar, [batch] or [batch, classes].
-        label_smoothing: s > 0 makes the labels labels * (1 - s) + s / 2.
-        scope: name of the ops.
+      logits: float tensor [batch, classes].
+      multi_class_labels: of the same shape, 0 or 1, of any type.
+      weights: scalar, [batch] or [batch, classes].
+      label_smoothing: s > 0 makes the labels labels * (1 - s) + s / 2.
+      scope: name of the ops.
 
     Raises:
-        ValueError: incompatible shapes.
+      ValueError: incompatible shapes.
     """
     values = [logits, multi_class_labels, weights]
     with tf.name_scope(scope, "sigmoid_cross_entropy_loss", values) as sc:
@@ -240,9 +240,9 @@ def softmax_cross_entropy(
     """Weighted mean of the softmax cross entropy; smoothing moves labels towards 1/classes.
 
     Args:
-        logits: [batch, classes].
-        onehot_labels: [batch, classes].
-        weights: scalar or [batch].
+      logits: [batch, classes].
+      onehot_labels: [batch, classes].
+      weights: scalar or [batch].
     """
     values = [logits, onehot_labels, weights]
     with tf.name_scope(scope, "softmax_cross_entropy_loss", values) as sc:
@@ -264,10 +264,10 @@ def sparse_softmax_cross_entropy(
     """As `softmax_cross_entropy`, of class numbers.
 
     Args:
-        logits: float tensor [batch, classes].
-        labels: int32 or int64 tensor, [batch] or [batch, 1].
-        weights: scalar or [batch].
-        scope: name of the ops.
+      logits: float tensor [batch, classes].
+      labels: int32 or int64 tensor, [batch] or [batch, 1].
+      weights: scalar or [batch].
+      scope: name of the ops.
     """
     values = [logits, labels, weights]
     with tf.name_scope(scope, "sparse_softmax_cross_entropy_loss", values) as sc:

@@ -53,41 +53,41 @@ def batch_norm(
     """Normalizes each channel by the batch in training, by moving averages otherwise.
 
     Args:
-        inputs: float tensor of rank 2 or more; channels last (NHWC) or second (NCHW).
-        decay: weight of the old moving average, 0 to 1.
-        center, scale: add the offset beta, multiply by gamma.
-        epsilon: added to the variance.
-        activation_fn: applied to the output.
-        param_initializers: initializers of beta, gamma, moving_mean, moving_variance.
-        param_regularizers: penalties of beta and gamma.
-        updates_collections: where the moving-average updates go, to be run with the
-            train op; None runs them in place, whenever the output is computed.
-        is_training: bool or boolean tensor: normalize by the batch and update the
-            averages, or normalize by the averages. None in the core form stands for the
-            placeholder `keras_learning_phase`, False unless fed.
-        reuse: reuse the variables of `scope`.
-        variables_collections: list of collections, or a dictionary per variable name.
-        outputs_collections: collections for the output.
-        trainable: make beta and gamma trainable.
-        batch_weights: [batch] frequency weight of each example.
-        fused: use the fused kernel where it can be used; None means True.
-        data_format: NHWC or NCHW.
-        zero_debias_moving_mean: correct the moving mean for its start at zero.
-        scope: variable scope; default "BatchNorm".
-        renorm: batch renormalization (Ioffe 2017).
-        renorm_clipping: bounds "rmax", "rmin", "dmax" of the renorm correction.
-        renorm_decay: decay of the renorm averages.
-        adjustment: function of the dynamic input shape that returns a (scale, bias)
-            applied to the normalized values in training.
+      inputs: float tensor of rank 2 or more; channels last (NHWC) or second (NCHW).
+      decay: weight of the old moving average, 0 to 1.
+      center, scale: add the offset beta, multiply by gamma.
+      epsilon: added to the variance.
+      activation_fn: applied to the output.
+      param_initializers: initializers of beta, gamma, moving_mean, moving_variance.
+      param_regularizers: penalties of beta and gamma.
+      updates_collections: where the moving-average updates go, to be run with the
+          train op; None runs them in place, whenever the output is computed.
+      is_training: bool or boolean tensor: normalize by the batch and update the
+          averages, or normalize by the averages. None in the core form stands for the
+          placeholder `keras_learning_phase`, False unless fed.
+      reuse: reuse the variables of `scope`.
+      variables_collections: list of collections, or a dictionary per variable name.
+      outputs_collections: collections for the output.
+      trainable: make beta and gamma trainable.
+      batch_weights: [batch] frequency weight of each example.
+      fused: use the fused kernel where it can be used; None means True.
+      data_format: NHWC or NCHW.
+      zero_debias_moving_mean: correct the moving mean for its start at zero.
+      scope: variable scope; default "BatchNorm".
+      renorm: batch renormalization (Ioffe 2017).
+      renorm_clipping: bounds "rmax", "rmin", "dmax" of the renorm correction.
+      renorm_decay: decay of the renorm averages.
+      adjustment: function of the dynamic input shape that returns a (scale, bias)
+          applied to the normalized values in training.
 
     Returns:
-        Tensor of the shape of `inputs`.
+      Tensor of the shape of `inputs`.
 
     Raises:
-        ValueError: bad `data_format`, unknown rank or channels, `is_training` None
-            in the fused and moments forms, or
-            `renorm` with an option it does not go with.
-        TypeError: `is_training` is no boolean (core form).
+      ValueError: bad `data_format`, unknown rank or channels, `is_training` None
+          in the fused and moments forms, or
+          `renorm` with an option it does not go with.
+      TypeError: `is_training` is no boolean (core form).
     """
     fused = True if fused is None else fused
     inputs = tf.convert_to_tensor(inputs)

@@ -15,7 +15,7 @@ def l1_regularizer(scale: Any, scope: str | None = None) -> Regularizer:
     """A penalty `scale * sum(|weights|)`; `scale` 0.0 disables it.
 
     Raises:
-        ValueError: `scale` is an integer or negative.
+      ValueError: `scale` is an integer or negative.
     """
     return _penalty(scale, scope, "l1_regularizer", lambda w: tf.reduce_sum(tf.abs(w)))
 
@@ -24,7 +24,7 @@ def l2_regularizer(scale: Any, scope: str | None = None) -> Regularizer:
     """A penalty `scale * sum(weights ** 2) / 2`; `scale` 0.0 disables it.
 
     Raises:
-        ValueError: `scale` is an integer or negative.
+      ValueError: `scale` is an integer or negative.
     """
     return _penalty(scale, scope, "l2_regularizer", tf.nn.l2_loss)
 
@@ -35,7 +35,7 @@ def l1_l2_regularizer(
     """The sum of an L1 and an L2 penalty; a scale of 0.0 leaves that one out.
 
     Raises:
-        ValueError: a scale is an integer or negative.
+      ValueError: a scale is an integer or negative.
     """
     for name, scale in (("scale_l1", scale_l1), ("scale_l2", scale_l2)):
         if isinstance(scale, numbers.Integral):
@@ -69,7 +69,7 @@ def apply_regularization(regularizer: Regularizer, weights_list: list[Any] | Non
     """Adds the summed penalty of `weights_list` to REGULARIZATION_LOSSES; returns it.
 
     Raises:
-        ValueError: no weights, or a penalty that is not a scalar.
+      ValueError: no weights, or a penalty that is not a scalar.
     """
     weights_list = weights_list or tf.get_collection(tf.GraphKeys.WEIGHTS)
     if not weights_list:

@@ -15,7 +15,7 @@ def assign_from_values(var_names_to_values: dict[str, Any]) -> tuple[Any, Feed]:
     """An op and the feed that set the named global variables to NumPy arrays.
 
     Raises:
-        ValueError: a name matches no variable, or more than one.
+      ValueError: a name matches no variable, or more than one.
     """
     pairs = [(_variable_called(name), value) for name, value in var_names_to_values.items()]
     return _assign_op([(var, value.reshape(var.shape)) for var, value in pairs])
@@ -33,12 +33,12 @@ def assign_from_checkpoint(
     """An op and the feed that set variables to their values in a checkpoint.
 
     Args:
-        model_path: checkpoint, as `tf.train.latest_checkpoint` names it.
-        var_list: variables, or {name in the checkpoint: variable or list of variables}.
-        ignore_missing_vars: warn about a variable missing in the checkpoint and go on.
+      model_path: checkpoint, as `tf.train.latest_checkpoint` names it.
+      var_list: variables, or {name in the checkpoint: variable or list of variables}.
+      ignore_missing_vars: warn about a variable missing in the checkpoint and go on.
 
     Raises:
-        ValueError: a variable is missing or has another shape in the checkpoint.
+      ValueError: a variable is missing or has another shape in the checkpoint.
     """
     reader = tf.train.load_checkpoint(model_path)
     pairs = []
@@ -63,13 +63,13 @@ def assign_from_checkpoint_fn(
     """A function of the session that restores `var_list`; None when nothing is left of it.
 
     Args:
-        model_path: checkpoint, as `tf.train.latest_checkpoint` names it.
-        var_list: variables, or {name in the checkpoint: variable}.
-        ignore_missing_vars: warn about a variable missing in the checkpoint and go on.
-        reshape_variables: restore also when only the number of elements agrees.
+      model_path: checkpoint, as `tf.train.latest_checkpoint` names it.
+      var_list: variables, or {name in the checkpoint: variable}.
+      ignore_missing_vars: warn about a variable missing in the checkpoint and go on.
+      reshape_variables: restore also when only the number of elements agrees.
 
     Raises:
-        ValueError: `var_list` is empty.
+      ValueError: `var_list` is empty.
     """
     if not var_list:
         raise ValueError("var_list cannot be empty")

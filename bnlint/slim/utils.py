@@ -67,7 +67,7 @@ def constant_value(value: Any) -> Any:
     """The Python value behind `value`; None when only a session run can tell.
 
     Raises:
-        ValueError: `value` is None.
+      ValueError: `value` is None.
     """
     if value is None:
         raise ValueError("value_or_tensor_or_var cannot be None")
@@ -82,7 +82,7 @@ def constant_bool(value: Any) -> bool | None:
     """As `constant_value`, but only for booleans, as the core layers take them.
 
     Raises:
-        TypeError: neither a tensor, a variable, a bool, 0 nor 1.
+      TypeError: neither a tensor, a variable, a bool, 0 nor 1.
     """
     if isinstance(value, tf.Variable):
         return None
@@ -108,7 +108,7 @@ def last_dimension(shape: Any, min_rank: int = 1) -> int:
     """Size of the last dimension.
 
     Raises:
-        ValueError: unknown rank, rank below `min_rank`, or unknown last dimension.
+      ValueError: unknown rank, rank below `min_rank`, or unknown last dimension.
     """
     return known_dimension(shape, -1, min_rank)
 
@@ -129,7 +129,7 @@ def n_integers(value: Any, count: int, name: str) -> tuple[int, ...]:
     """`value` repeated `count` times, or as it is when it already has `count` items.
 
     Raises:
-        ValueError: anything but an integer or `count` integers.
+      ValueError: anything but an integer or `count` integers.
     """
     if isinstance(value, int):
         return (value,) * count
@@ -152,7 +152,7 @@ def two_element_tuple(value: Any) -> tuple[int, ...]:
     """An integer twice, or the two integers of a list, tuple or shape.
 
     Raises:
-        ValueError: anything else.
+      ValueError: anything else.
     """
     if isinstance(value, int):
         return value, value

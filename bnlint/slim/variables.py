@@ -32,10 +32,10 @@ def local_variable(
     """A new untrainable variable in LOCAL_VARIABLES.
 
     Args:
-        initial_value: tensor or array; gives shape and type.
-        validate_shape: refuse a value of unknown shape.
-        name: name of the variable.
-        use_resource: kind of the variable; None for the default in force.
+      initial_value: tensor or array; gives shape and type.
+      validate_shape: refuse a value of unknown shape.
+      name: name of the variable.
+      use_resource: kind of the variable; None for the default in force.
     """
     return _untrainable(
         initial_value, validate_shape, name, use_resource, tf.GraphKeys.LOCAL_VARIABLES
@@ -234,7 +234,7 @@ def get_variables_to_restore(include: Any = None, exclude: Any = None) -> list[A
     """Global variables in the scopes `include` (default: all), less those in `exclude`.
 
     Raises:
-        TypeError: `include` or `exclude` is neither a list nor a tuple.
+      TypeError: `include` or `exclude` is neither a list nor a tuple.
     """
     for name, scopes in (("include", include), ("exclude", exclude)):
         if scopes is not None and not isinstance(scopes, (list, tuple)):

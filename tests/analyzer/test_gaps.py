@@ -55,6 +55,7 @@ def test_a_call_outside_is_noted_with_what_it_was_given(line: str, what: str, gi
         "towers.sync(5, 'name')",  # nothing that matters
         "tf.no_such_function(h)",  # an op, like all of TensorFlow's
         "import numpy as np; np.mean(h)",  # holds no graph
+        "size = h.shape.as_list()[-1]; y = tf.reshape(h, [-1, size, h.shape[1]])",
         "towers.after(towers.load_images())",  # unknown since long before
     ],
 )
@@ -67,6 +68,25 @@ def test_what_is_called_may_not_be_known() -> None:
     assert (call.what, call.reason) == ("build", "what is called is not known")
     (method,) = gaps("writer = towers.writer([])\nwriter.log(h)")
     assert (method.what, method.reason) == ("writer.log", "whose method it is is not known")
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        ("parts[0](h)", "parts[...]"),
+        ("towers.get(1)[2](h)", "towers.get(...)[...]"),
+        ("(parts or towers.get(1))(h)", ""),
+    ],
+)
+def test_what_is_called_is_named_about_as_it_is_written(call: str, what: str) -> None:
+    assert [gap.what for gap in gaps(f"parts = towers.make([])\n{call}")] == [what]
+
+
+@pytest.mark.parametrize("op", ["h * options.scale", "tf.multiply(options.scale, h)"])
+def test_an_unknown_value_in_an_op_is_noted_once(op: str) -> None:
+    (gap,) = gaps(f"options = towers.load()\ny = {op}\nz = y * options.scale")
+    assert (gap.what, gap.location.line) == ("towers.load().scale", 11)
+    assert gap.reason.endswith("is computed with a value that is not known")
 
 
 def test_only_the_first_loss_is_noted() -> None:

@@ -160,6 +160,22 @@ def test_notebook_findings_name_cell_and_line(tmp_path: Path) -> None:
     assert finding["related"][0]["location"]["cell"] == 2
 
 
+def test_errors_in_notebooks_point_at_cells(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "code", "source": "import tensorflow as tf\ntf.layers.batch_normalization"},
+        {"cell_type": "markdown", "source": "text"},
+        {"cell_type": "code", "source": "a = 1\nif a:\ntf.train.AdamOptimizer().minimize"},
+    ]
+    file = tmp_path / "train.ipynb"
+    file.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4}))
+    (error,) = json.loads(bnlint(file, "--format", "json").stdout)["errors"]
+    assert (error["cell"], error["line"]) == (3, 2) and "on line 2 " in error["message"]
+    for format_ in ("text", "concise"):
+        assert "train.ipynb:cell 3:2:" in bnlint(file, "--format", format_).stdout
+    for format_ in ("github", "junit", "sarif"):
+        assert "cell 3, line 2: syntax error" in bnlint(file, "--format", format_).stdout
+
+
 def test_rules_and_explain() -> None:
     listed = json.loads(bnlint("rules", "--format", "json").stdout)
     assert {"BN101", "BN203", "BN401"} <= {rule["code"] for rule in listed}

@@ -1,4 +1,4 @@
-"""What reaches the terminal and files: statistics, output files, colours and progress."""
+"""What reaches the terminal and files: statistics, output files, colors and progress."""
 
 from __future__ import annotations
 

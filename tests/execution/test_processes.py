@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bnlint.execution import executor
 from bnlint.execution.executor import Processes
 
 PROGRAM = """\
@@ -103,6 +104,7 @@ def _sleep(work: tuple[float, bytes]) -> None:
 SLEEPER = """\
 import sys, time
 from bnlint.cli import main as command
+from bnlint.execution import executor
 from bnlint.execution.executor import Processes
 
 def run(*arguments, **options):
@@ -170,3 +172,22 @@ def _members(session: int) -> list[str]:
             if fields[3] == str(session) and fields[0] != "Z":
                 found.append(entry.name)
     return found
+
+
+def _fill(size: int) -> int:
+    return len(bytes(size))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to the limit")
+def test_a_worker_has_a_memory_limit_of_its_own() -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    engine = Processes(2)
+    try:
+        assert list(engine.map(_fill, [1, 2])) == [1, 2]
+        with pytest.raises(MemoryError):
+            list(engine.map(_fill, [executor.MAX_MEMORY, 1]))
+    finally:
+        engine.close()
+    assert resource.getrlimit(resource.RLIMIT_AS) == before

@@ -22,6 +22,8 @@ STALE = ["BN101", "BN102", "BN103", "BN104", "BN105", "BN106", "BN107", "BN301",
 WRONG_MODE = ["BN201", "BN202", "BN205", "BN206", "BN207", "BN208"]
 # Training runs without batch norm, and a deep sigmoid network does not learn that way.
 NO_BATCH_NORM = ["BN203", "BN204", "BN209"]
+# Training goes well, and the moving statistics are not those of the data.
+OFF = ["BN701", "BN702", "BN704", "BN705"]
 
 # What the inspector can see of each mistake while it runs, and in the files that are left. It
 # knows the graph, not the code: updates in UPDATE_OPS that never run are BN101 whatever was
@@ -35,7 +37,8 @@ AT_RUN_TIME = {
 
 
 def test_every_effect_is_asserted_below() -> None:
-    grouped = [*STALE, *WRONG_MODE, *NO_BATCH_NORM, "BN108", "BN210", "BN303", "BN401"]
+    alone = ["BN108", "BN210", "BN303", "BN401", "BN706"]
+    grouped = [*STALE, *WRONG_MODE, *NO_BATCH_NORM, *OFF, *alone]
     assert sorted(grouped) == CODES
 
 
@@ -70,6 +73,18 @@ def test_without_batch_norm_nothing_is_learned(comparisons, code: str) -> None:
     assert broken.test_accuracy < 0.25 and broken.top_share > 0.6
     for layer in broken.layers:
         assert set(layer.moving_mean) == {0.0} and set(layer.moving_variance) == {1.0}
+
+
+@pytest.mark.parametrize("code", OFF)
+def test_keras_statistics_that_do_not_fit_cost_accuracy(comparisons, code: str) -> None:
+    one = comparisons[code]
+    assert one.broken.test_accuracy < one.fixed.test_accuracy - 0.1
+
+
+def test_batches_of_one_image_teach_nothing(comparisons) -> None:
+    broken = comparisons["BN706"].broken
+    assert broken.final_train_accuracy < 0.25 and broken.final_loss > 2
+    assert broken.test_accuracy < 0.25
 
 
 def test_updates_in_evaluation_change_the_model_and_its_answers(comparisons) -> None:

@@ -27,6 +27,8 @@ class Saver(Kind):
     def restore(self, tf: TensorFlow, call: Call) -> Value:
         self.event.restores.append(tf.recorder.here(call.node))
         _restored(tf, self.event.graph)
+        if self.event.selection.kind == "trainable":
+            tf.program.loads_without_statistics.add(tf.program.loads[-1])
         return NONE
 
 
@@ -49,7 +51,7 @@ def _record_saver(
     selection = selection_of(tf, listed, call.node)
     event = events.Saver(
         location=tf.recorder.here(call.node), selection=selection, saves=[], restores=restores,
-        batch_norms=left_out(tf, selection), other_full_saver=False,
+        batch_norms=left_out(tf, selection, listed), other_full_saver=False,
         tf_name=tf.recorder.tf_name(), var_list_keyword=keyword, graph=tf.recorder.graph,
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(),
     )  # fmt: skip
@@ -71,7 +73,7 @@ def restore(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
 
 
 @any_method("keras.Model.load_weights", "keras.Model.set_weights", "keras.Model.load_pretrained",
-            "keras.Model.load_npz", signature="*args, **kwargs")  # fmt: skip
+            "keras.Model.load_npz", signature="*args, **kwargs", restores=True)  # fmt: skip
 def load_weights(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     """Keras's ways to load weights, and those of libraries on top of TensorFlow."""
     if not isinstance(receiver, Instance):
@@ -89,12 +91,18 @@ def supervisor(tf: TensorFlow, call: Call) -> Value:
 @api(
     "tf.train.init_from_checkpoint", "tf.contrib.framework.init_from_checkpoint",
     "tf.contrib.framework.assign_from_values", "tf.contrib.framework.assign_from_values_fn",
-    "tf.import_graph_def", "tf.train.import_meta_graph", "tf.saved_model.loader.load",
-    "tf.saved_model.load",
+    "tf.import_graph_def", "tf.saved_model.loader.load", "tf.saved_model.load",
 )  # fmt: skip
 def load(tf: TensorFlow, call: Call) -> Value:
     _restored(tf, tf.recorder.graph)
     return UNKNOWN
+
+
+@api("tf.train.import_meta_graph", makes_batch_norm=True, restores=True, ends=True)
+def import_meta_graph(tf: TensorFlow, call: Call) -> Value:
+    """The saver of a graph whose networks, placeholders and train ops are known by name only."""
+    _restored(tf, tf.recorder.graph)
+    return Saver(_record_saver(tf, call, None, None, []))
 
 
 @api("tf.contrib.framework.assign_from_checkpoint",

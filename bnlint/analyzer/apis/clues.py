@@ -10,14 +10,17 @@ from bnlint.program.events import Clue, ClueKind, Frame
 from bnlint.program.words import EVALUATION, INFERENCE, SAMPLING, TRAINING, names_eval_data, words
 
 
-def data_clues(fetches: Value | None, feeds: Value | None, node: nodes.Call) -> Iterator[Clue]:
-    """What is fed, or what the fetched graph reads, is named test, validation or eval data."""
+def data_clues(
+    fetches: Value | None, feeds: Value | None, arguments: list[nodes.Argument]
+) -> Iterator[Clue]:
+    """What is fed, in these arguments, or what the fetched graph reads, is named test, validation
+    or eval data."""
     for symbol in leaves((feeds, fetches)):
         for name in sorted(symbol.data_names):
             yield Clue(ClueKind.DATA, name)
         if names_eval_data(symbol.key):
             yield Clue(ClueKind.DATA, symbol.key)
-    for argument in node.args[-1:]:
+    for argument in arguments:
         for name in nodes.names_in(argument.value):
             if names_eval_data(name):
                 yield Clue(ClueKind.DATA, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bnlint.analyzer.apis.graph_state import constant
+from bnlint.analyzer.apis.keras_copies import record_copy
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
@@ -76,6 +77,7 @@ def load(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
 def _assigned(tf: TensorFlow, target: Value | None, value: Value | None, call: Call) -> Symbol:
     """An update of a moving average, if `value` comes from the moments of a batch."""
     result = tf.op(target, *call.values())
+    record_copy(tf, target, value, call.node)
     known = tf.recorder.hand_written.statistics_of(value)
     if known is None or not known.batch or not isinstance(target, Symbol):
         tf.program.assigns_variables = True

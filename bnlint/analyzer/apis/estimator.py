@@ -24,7 +24,7 @@ class TrainSpec(Kind):
 
 @api(
     "tf.estimator.EstimatorSpec", "tf.estimator.tpu.TPUEstimatorSpec",
-    "tf.contrib.tpu.TPUEstimatorSpec", trains=True, evaluates=True,
+    "tf.contrib.tpu.TPUEstimatorSpec", trains=True, evaluates=True, makes_spec=True,
 )  # fmt: skip
 def estimator_spec(tf: TensorFlow, call: Call) -> Value:
     tf.program.uses_estimator = True
@@ -41,7 +41,7 @@ def estimator_spec(tf: TensorFlow, call: Call) -> Value:
     return EstimatorSpec(symbol=outputs)
 
 
-api("tf.contrib.learn.ModelFnOps")(estimator_spec)
+api("tf.contrib.learn.ModelFnOps", makes_spec=True)(estimator_spec)
 
 
 @api(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.names import FRAMEWORKS, PURE
@@ -15,8 +15,9 @@ from bnlint.program.events import Flag, FlagKind, Gap
 from bnlint.program.words import TRAINING_PARAMETER_NAMES, names_training_flag
 
 MAX_GAPS = 20  # of a program
-MAX_LESS = 10  # of those of calls that were given no more than
+MAX_LESS = 10  # of those that matter less
 TENSOR = "a tensor"
+MIXED = "the output of a batch norm is computed with a value that is not known"
 OUTSIDE = "it is not among the linted files"
 
 
@@ -25,9 +26,34 @@ def add_gap(gaps: list[Gap], place: Location, reason: str, args: Args, node: nod
     given = _given(args) if len(gaps) < MAX_GAPS else ""
     if given == TENSOR and len(gaps) >= MAX_LESS:
         return
-    gap = Gap(place, nodes.dotted(node.func), reason, given)
+    gap = Gap(place, _written(node.func), reason, given)
     if given and gap not in gaps:
         gaps.append(gap)
+
+
+def _written(expression: nodes.Expr) -> str:
+    """What is called, about as it is written: "self.layers[...]"; "" where that says little."""
+    if isinstance(expression, nodes.Attribute):
+        base = _written(expression.value)
+        return f"{base}.{expression.attr}" if base else ""
+    if isinstance(expression, nodes.Subscript):
+        base = _written(expression.value)
+        return f"{base}[...]" if base else ""
+    if isinstance(expression, nodes.Call):
+        base = _written(expression.func)
+        return f"{base}(...)" if base else ""
+    return nodes.dotted(expression)
+
+
+def add_mixture(gaps: list[Gap], place: Location, values: Sequence[Value | None]) -> None:
+    """Adds an op on the output of a batch norm, if it also takes a value that is not known."""
+    found = leaves(list(values))
+    unknown = [symbol.key for symbol in found if symbol.unknown and not symbol.batch_norms]
+    known = any(symbol.batch_norms and not symbol.unknown for symbol in found)
+    if known and unknown and len(gaps) < MAX_LESS:
+        gap = Gap(place, unknown[0], MIXED)
+        if gap not in gaps:
+            gaps.append(gap)
 
 
 def outside(project: Project) -> list[Gap]:

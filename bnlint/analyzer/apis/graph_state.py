@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bnlint.analyzer.apis.hand_written import HandWritten
+from bnlint.analyzer.apis.keras_outputs import Activations
 from bnlint.analyzer.interpreter.containers import identity_of
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
@@ -23,6 +24,7 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.evaluations import find_evaluations
 from bnlint.program.events import (
+    LEARNING_PHASE_KEY,
     Answer,
     BatchNorm,
     Clue,
@@ -32,14 +34,15 @@ from bnlint.program.events import (
     Evaluation,
     Flag,
     FlagKind,
+    KerasCall,
     Program,
     Rebinding,
     SessionRun,
     TrainingLength,
     TrainOp,
-    in_evaluation,
 )
-from bnlint.program.words import names_training_flag
+from bnlint.program.keras import purpose_of
+from bnlint.program.words import names_train_op, names_training_flag
 
 
 @dataclass
@@ -80,9 +83,16 @@ class Recorder:
     op_symbols: dict[int, Symbol] = field(default_factory=dict)
     bundles: list[Symbol] = field(default_factory=list)
     escapes: list[Symbol] = field(default_factory=list)
+    updates_escaped: bool = False  # ops of an op collection went out of sight
     run_symbols: dict[int, Symbol] = field(default_factory=dict)
     keras_tapes: dict[int, list[Object]] = field(default_factory=dict)
     keras_parts: dict[int, set[int]] = field(default_factory=dict)
+    # Keras calls that are being followed: the batch norms each applied, the `training` it has.
+    keras_applied: list[list[BatchNorm]] = field(default_factory=list)
+    keras_contexts: list[Value] = field(default_factory=list)
+    exporting: bool = False  # an exported function is being followed
+    activations: Activations = field(default_factory=Activations)
+    keras_layers: dict[int, Object] = field(default_factory=dict)  # batch norm layers by number
     trained_by: dict[int, set[int]] = field(default_factory=dict)  # tape -> models
     # A placeholder's key -> the names it goes by; (graph, tensor name) -> its key.
     flag_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -100,7 +110,15 @@ class Recorder:
 
     def loaded(self, graph: int) -> None:
         """Variables of `graph` get values from outside."""
-        self.program.loads.append((graph, self.interpreter.tick()))
+        time = self.interpreter.tick()
+        self.program.loads.append((graph, time))
+        if not self.conditional and not any(map(_goes_on, self.interpreter.around)):
+            self.program.certain_loads.append(time)
+
+    def new_graph(self) -> int:
+        """The number of a graph of its own."""
+        self.graphs += 1
+        return self.graphs
 
     def remember_path(self, event: object) -> None:
         self.paths[id(event)] = self.interpreter.path
@@ -209,6 +227,7 @@ class Recorder:
         definition: Location | None = None,
         reuses: BatchNorm | None = None,
         reuse: bool | None = False,
+        layer: int = 0,
     ) -> tuple[BatchNorm, Symbol]:
         """Builds a batch norm; returns it and its output."""
         if reuses is None and scope is not None:
@@ -220,6 +239,7 @@ class Recorder:
             reuses=reuses, reuse_unknown=scope is None and reuses is None, trainable=trainable,
             decay=decay, frames=tuple(self.interpreter.frames), graph=self.graph,
             conditional=self.conditional, time=self.interpreter.tick(), path=self.interpreter.path,
+            layer=layer,
         )  # fmt: skip
         if reuse is None and reuses is None:
             event.reuse_unknown = True
@@ -340,9 +360,9 @@ class Recorder:
         symbol = symbol_of(fetches)
         fed, numbers, unknown = self._feeds(feeds)
         # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
-        cut = feeds.rest.batch_norms if isinstance(feeds, DictValue) and feeds.rest else ()
+        cut = symbol_of(feeds.rest).batch_norms if isinstance(feeds, DictValue) else ()
         event = SessionRun(
-            location=self.here(node), fetches_unknown=symbol.unknown,
+            location=self.here(node), fetches_unknown=symbol.unknown or _fetches_train_op(fetches),
             train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
             batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
             updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
@@ -373,6 +393,35 @@ class Recorder:
         self.flag_names[key] = tuple(names)
         return Flag(kind, True, self.here(node), key, name=next(reversed(names), ""))
 
+    def tensor_key(self, name: str) -> str:
+        """The key of the tensor `name` of the current graph, which may have been imported."""
+        if LEARNING_PHASE_KEY in name:  # "keras_learning_phase:0", perhaps in a scope
+            self.program.reads_learning_phase = True
+            return LEARNING_PHASE_KEY
+        known = self.tensors.get((self.graph, name))
+        if known is not None:
+            return known
+        key = f"tensor{self.graph}:{name}"
+        short = name.rpartition(":")[0].rpartition("/")[2]
+        self.flag_names[key] = (short,)
+        self.program.imported_tensors[key] = name
+        return key
+
+    def tensor_by_name(self, name: str | None) -> Symbol:
+        """`graph.get_tensor_by_name(name)`: in a graph that nothing trains, the network's output.
+
+        An unknown tensor may be any of the graph: it depends on every batch norm that was built.
+        """
+        trained = any(op.graph == self.graph for op in self.program.train_ops)
+        norms = () if trained else self.program.batch_norms
+        held = Symbol(
+            batch_norms=frozenset(norm for norm in norms if norm.graph == self.graph),
+            incomplete=True,
+        )
+        if name is None:
+            return held.replace(unknown=True)
+        return held.replace(key=self.tensor_key(name), unknown=names_train_op(name))
+
     def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], frozenset[str], bool]:
         """(flag key -> fed bool or None, keys fed a number, whether more may be fed)."""
         if value is None or (isinstance(value, Const) and value.value is None):
@@ -385,8 +434,8 @@ class Recorder:
         for name, item in value.items.items():
             key = identity_of(name)
             if not key and isinstance(name, str):  # fed by its name, "is_training:0"
-                key = self.tensors.get((self.graph, name), "")
-                unknown |= not key
+                key = self.tensor_key(name)
+                unknown |= key in self.program.imported_tensors
             if key:
                 fed[key] = _fed_value(item)
                 if isinstance(item, Const) and not isinstance(item.value, bool):
@@ -410,6 +459,11 @@ class Recorder:
         """Answers the questions that need the whole program."""
         self.hand_written.finish(self)
         self.program.placeholder_names = self.flag_names
+        reads = {read.location for read in self.program.collection_reads}
+        path = self.program.entry.location.path
+        whole = self.interpreter.project.whole
+        if not self.updates_escaped and not whole.may_run_updates(path, reads):
+            self.program.sees_all_updates = not self.program.left
         for op in self.program.train_ops:
             self._finish_train_op(op)
         for run in self.program.runs:
@@ -442,11 +496,27 @@ class Recorder:
             updated = any(self.hand_written.one(held) in family for held in together.runs)
             if updated or norm.updates == "none":
                 answer = Answer.YES
-            elif unknown:
+            elif unknown and self.program.may_update_unseen(norm):
                 answer = Answer.UNKNOWN
             else:
                 answer = Answer.NO
             op._runs[id(norm)] = answer
+            if answer is Answer.YES and norm.updates == "collection" and not op.attaches_updates:
+                op._unless[id(norm)] = self._needed_setting(op, norm, family)
+
+    def _needed_setting(self, op: TrainOp, norm: BatchNorm, family: set[BatchNorm]) -> str:
+        """The setting at whose default no read gives `op` the updates of `norm`."""
+        reads = [read for read in op.reads if not family.isdisjoint(read.batch_norms)]
+        needed = [self._off_by_default(self.paths[id(read)], op, norm) for read in reads]
+        return needed[0] if needed and all(needed) else ""
+
+    def _off_by_default(self, path: dict[str, bool], op: TrainOp, norm: BatchNorm) -> str:
+        for key, value in path.items():
+            usual = self.interpreter.by_default.get(key)
+            decided = key in op.path or key in norm.path or key == norm.training.key
+            if usual is not None and usual.holds is not value and not decided:
+                return usual.setting
+        return ""
 
     def _family(self, norm: BatchNorm) -> set[BatchNorm]:
         root = norm
@@ -470,16 +540,16 @@ class Recorder:
     def _finish_keras(self) -> None:
         for call in self.program.keras_calls:
             tapes = self.keras_tapes.get(id(call), [])
-            call.in_tape = any(self._trains(tape, call.model) for tape in tapes)
-            if call.in_tape:
-                call.purpose = "train"
-            elif not tapes and call.purpose == "unknown" and in_evaluation(call.frames):
-                call.purpose = "eval"
+            call.in_tape = any(self._trains(tape, call) for tape in tapes)
+            call.differentiated = bool(tapes)
+            call.purpose = purpose_of(call)
 
-    def _trains(self, tape: Object, model: int) -> bool:
-        """Gradients of `tape` are applied to the variables of `model`, or of what it is part of."""
+    def _trains(self, tape: Object, call: KerasCall) -> bool:
+        """Gradients of `tape` are applied to variables of what is called, or of what it is part
+        of."""
+        called = {call.model, *(norm.layer for norm in call.batch_norms)}
         trained = self.trained_by.get(tape.number, ())
-        return any(model in self.keras_parts.get(owner, ()) for owner in trained)
+        return any(called & self.keras_parts.get(owner, set()) for owner in trained)
 
     def _finish_rebindings(self) -> None:
         ordered = self.program.rebindings
@@ -532,10 +602,27 @@ class Recorder:
             )
 
 
+def _goes_on(statement: nodes.Stmt | None) -> bool:
+    """A `try` after whose failure the program goes on."""
+    handlers = statement.handlers if isinstance(statement, nodes.Try) else []
+    return any(not _raises(handler) for handler in handlers)
+
+
+def _raises(block: list[nodes.Stmt]) -> bool:
+    last = block[-1] if block else None
+    return isinstance(last, nodes.Jump) and last.kind == "raise"
+
+
 def _root(norm: BatchNorm) -> BatchNorm:
     while norm.reuses is not None:
         norm = norm.reuses
     return norm
+
+
+def _fetches_train_op(fetches: Value) -> bool:
+    """Something is fetched by a name such as "train_op"."""
+    names = (constant(item, str) for item in list_of(fetches))
+    return any(names_train_op(name) for name in names if name is not None)
 
 
 def _fed_value(item: Value) -> bool | None:

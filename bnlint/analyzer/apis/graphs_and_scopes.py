@@ -65,8 +65,7 @@ def make_default(tf: TensorFlow, graph: int) -> Leave:
 
 @api("tf.Graph")
 def graph(tf: TensorFlow, call: Call) -> Value:
-    tf.recorder.graphs += 1
-    return Graph(tf.recorder.graphs)
+    return Graph(tf.recorder.new_graph())
 
 
 @api("tf.get_default_graph")
@@ -74,10 +73,14 @@ def default_graph(tf: TensorFlow, call: Call) -> Value:
     return Graph(tf.recorder.graph)
 
 
+@any_method("tf.Graph.get_tensor_by_name")
+def get_tensor_by_name(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    return tf.recorder.tensor_by_name(constant(call.name, str))
+
+
 @api("tf.reset_default_graph")
 def reset_graph(tf: TensorFlow, call: Call) -> Value:
-    tf.recorder.graphs += 1
-    tf.recorder.graph = tf.recorder.graphs
+    tf.recorder.graph = tf.recorder.new_graph()
     return NONE
 
 

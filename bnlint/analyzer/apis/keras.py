@@ -1,50 +1,75 @@
-"""Keras: layers and models, custom loops with GradientTape, the learning phase."""
+"""Keras: layers, models, and what they are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Iterator
+from dataclasses import replace
 
-from bnlint.analyzer.apis.batch_norms import is_none
-from bnlint.analyzer.apis.graph_state import constant, list_of
-from bnlint.analyzer.apis.library import INSTANCE_ATTRIBUTES, TensorFlow, is_keras
-from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api, method
+from bnlint.analyzer.apis.graph_state import constant
+from bnlint.analyzer.apis.keras_calls import (
+    DEFAULT_OF_CALL,
+    keras_flag,
+    outermost_call,
+    passed_training,
+    running_with,
+    training_in,
+)
+from bnlint.analyzer.apis.library import (
+    INSTANCE_ATTRIBUTES,
+    SET_ATTRIBUTES,
+    WATCHED_FUNCTIONS,
+    TensorFlow,
+    is_keras,
+)
+from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.attributes import instance_attribute
+from bnlint.analyzer.interpreter.calls import call_function, default_value
 from bnlint.analyzer.interpreter.containers import list_method
-from bnlint.analyzer.interpreter.flags import flag_of
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
     NONE,
     TENSOR,
     UNKNOWN,
+    Choice,
     Const,
-    DictValue,
-    External,
     Function,
     Instance,
     ListValue,
+    Object,
     Stateful,
     Symbol,
     Value,
     VariableSet,
+    leaves,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import (
-    Answer,
+    LEARNING_PHASE_KEY,
+    Activation,
     BatchNorm,
     Flag,
     FlagKind,
-    KerasCall,
-    KerasRun,
-    LearningPhase,
+    Freeze,
 )
 
-# keras.applications with batch norm (VGG has none).
-_APPLICATIONS_WITH_BATCH_NORM = (
-    "ResNet", "MobileNet", "Inception", "Xception", "DenseNet", "EfficientNet", "NASNet", "RegNet",
-)  # fmt: skip
+# Networks of keras.applications, of every version; and those without batch norm. Counted by
+# building them: fixtures/oracle/keras/applications_*.json.
+APPLICATIONS = """
+ConvNeXtBase ConvNeXtLarge ConvNeXtSmall ConvNeXtTiny ConvNeXtXLarge DenseNet121 DenseNet169
+DenseNet201 EfficientNetB0 EfficientNetB1 EfficientNetB2 EfficientNetB3 EfficientNetB4
+EfficientNetB5 EfficientNetB6 EfficientNetB7 EfficientNetV2B0 EfficientNetV2B1 EfficientNetV2B2
+EfficientNetV2B3 EfficientNetV2L EfficientNetV2M EfficientNetV2S InceptionResNetV2 InceptionV3
+MobileNet MobileNetV2 MobileNetV3Large MobileNetV3Small NASNetLarge NASNetMobile RegNetX002
+RegNetX004 RegNetX006 RegNetX008 RegNetX016 RegNetX032 RegNetX040 RegNetX064 RegNetX080 RegNetX120
+RegNetX160 RegNetX320 RegNetY002 RegNetY004 RegNetY006 RegNetY008 RegNetY016 RegNetY032 RegNetY040
+RegNetY064 RegNetY080 RegNetY120 RegNetY160 RegNetY320 ResNet101 ResNet101V2 ResNet152 ResNet152V2
+ResNet50 ResNet50V2 ResNetRS101 ResNetRS152 ResNetRS200 ResNetRS270 ResNetRS350 ResNetRS420
+ResNetRS50 VGG16 VGG19 Xception
+""".split()
+WITHOUT_BATCH_NORM = ("VGG", "ConvNeXt")
 
 
 # --- layers --------------------------------------------------------------------------------
@@ -52,6 +77,8 @@ _APPLICATIONS_WITH_BATCH_NORM = (
 
 class KerasBatchNormalization(Kind):
     """A keras.layers.BatchNormalization; slots: trainable."""
+
+    classes = frozenset(["keras.layers.BatchNormalization", "keras.layers.Layer"])
 
     def __init__(self, made: Location, trainable: Value, momentum: float | None) -> None:
         super().__init__(trainable=trainable)
@@ -61,65 +88,106 @@ class KerasBatchNormalization(Kind):
 
     @method("keras.layers.BatchNormalization.call", called="__call__")
     def call(self, tf: TensorFlow, call: Call) -> Value:
-        return self.apply(tf, call.inputs, keras_flag(call.training, call.rest), call.node)
+        passed = passed_training(call.training, call.rest)
+        with outermost_call(tf, self, passed, call.arguments, call.node):
+            flag = keras_flag(training_in(tf, passed))
+            output = self.apply(tf, call.inputs, flag, call.node)
+            kind = "BatchNormalization"
+            return tf.recorder.activations.made(output, self.number, kind, call.inputs)
 
     def apply(
-        self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Call
-    ) -> Symbol:
+        self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Node,
+        of: Activation | None = None,
+    ) -> Symbol:  # fmt: skip
         """The layer's output; its first application makes its variables."""
         norm, output = tf.recorder.batch_norm(
             node, symbol_of(inputs), api="keras", training=training, collection=None,
-            collection_known=True, scope=None, trainable=constant(self.slots["trainable"], bool),
-            decay=self.momentum, definition=self.made, reuses=self.norm,
+            collection_known=True, scope=None, trainable=self.trainable, decay=self.momentum,
+            definition=self.made, reuses=self.norm, layer=self.number,
         )  # fmt: skip
         norm.reuse_unknown = False
+        norm.input = of or tf.recorder.activations.of(inputs)
         self.norm = self.norm or norm
+        self._applied(tf, norm)
         return output
+
+    def apply_again(
+        self, tf: TensorFlow, norm: BatchNorm, inputs: Symbol, training: Flag, node: nodes.Node
+    ) -> Symbol:
+        """The output where a functional model of which `norm` is part is called with `training`."""
+        flag = _written_or(norm.training, training, tf.program.keras)
+        if flag.kind is norm.training.kind and self.trainable is norm.trainable:
+            self._applied(tf, norm)
+            return symbol_of(inputs, Symbol(batch_norms=frozenset([norm])))
+        # Which layer's output it is was said when the graph was built.
+        return self.apply(tf, inputs, flag, node, replace(norm.input, layer=0))
+
+    @property
+    def trainable(self) -> bool | None:
+        known: bool | None = constant(self.slots["trainable"], bool)
+        return known
+
+    def _applied(self, tf: TensorFlow, norm: BatchNorm) -> None:
+        if tf.recorder.keras_applied:
+            tf.recorder.keras_applied[-1].append(norm)
+
+
+def _written_or(written: Flag, passed: Flag, versions: frozenset[str]) -> Flag:
+    """The flag of a layer in a functional model: `written` where the layer was called, `passed`
+    to the model.
+
+    Keras 3 follows what is passed, the others what is written (fixtures/oracle/keras, the rows
+    "functional | training true" and "nested | training false").
+    """
+    if passed.kind is FlagKind.LEARNING_PHASE and not passed.explicit:
+        return written
+    if not written.explicit or written.key == DEFAULT_OF_CALL or versions == {"3"}:
+        return passed
+    if "3" in versions and written.is_false and passed.is_true:
+        return Flag(FlagKind.UNKNOWN)
+    return written
 
 
 @api("keras.layers.BatchNormalization", "keras.layers.SyncBatchNormalization",
      "keras.layers.experimental.SyncBatchNormalization", makes_batch_norm=True)  # fmt: skip
 def batch_normalization(tf: TensorFlow, call: Call) -> Value:
     momentum = call.number("momentum")
-    return KerasBatchNormalization(
+    layer = KerasBatchNormalization(
         tf.recorder.here(call.node),
-        call.extra.get("trainable") or NONE,
+        call.extra.get("trainable") or Const(True),
         momentum if momentum is not None else 0.99,
     )
-
-
-def keras_flag(training: Value | None, rest: Symbol | None) -> Flag:
-    """The `training` argument of a Keras call."""
-    if training is None and rest is not None:
-        return flag_of(UNKNOWN)
-    if training is None or is_none(training):
-        return Flag(FlagKind.LEARNING_PHASE, explicit=False)
-    return flag_of(training)
+    tf.recorder.keras_layers[layer.number] = layer
+    return layer
 
 
 @api("keras.backend.learning_phase")
 def learning_phase(tf: TensorFlow, call: Call) -> Value:
-    return TENSOR.replace(flag=Flag(FlagKind.LEARNING_PHASE, True, tf.recorder.here(call.node)))
+    tf.program.reads_learning_phase = True
+    flag = Flag(FlagKind.LEARNING_PHASE, True, tf.recorder.here(call.node), LEARNING_PHASE_KEY)
+    return TENSOR.replace(flag=flag, key=LEARNING_PHASE_KEY)
 
 
 class KerasLayer(Kind):
     """A layer of Keras that has no batch norm."""
 
-    def __init__(self, made: Location, activation: Value | None) -> None:
+    def __init__(self, made: Location, kind: str, activation: Value | None) -> None:
         super().__init__()
         self.made = made
+        self.kind = kind
         self.activation = activation
 
     @method("keras.layers.Layer.__call__")
     def call(self, tf: TensorFlow, call: Call) -> Value:
         output = tf.op(*call.values())
         if constant(self.activation, str) in ("softmax", "sigmoid"):
-            return output.replace(linear="probabilities", made=self.made)
-        return output
+            output = output.replace(linear="probabilities", made=self.made)
+        return tf.recorder.activations.made(output, self.number, self.kind, call.first)
 
 
 def _keras_layer(tf: TensorFlow, call: Call) -> Value:
-    return KerasLayer(tf.recorder.here(call.node), call.get("activation"))
+    kind = call.api.rpartition(".")[2]
+    return KerasLayer(tf.recorder.here(call.node), kind, call.get("activation"))
 
 
 for _name in (
@@ -127,28 +195,56 @@ for _name in (
     "MaxPooling2D", "AveragePooling2D", "GlobalAveragePooling2D", "Embedding", "LSTM", "GRU",
     "Add", "Concatenate", "Reshape", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D",
     "ZeroPadding2D", "UpSampling2D", "LeakyReLU", "Lambda", "LayerNormalization", "MaxPool2D",
-    "Softmax", "InputLayer", "PReLU",
+    "Softmax", "InputLayer", "PReLU", "GlobalAveragePooling1D", "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
 ):  # fmt: skip
     api(f"keras.layers.{_name}")(_keras_layer)
 
 
 @api("keras.Input", "keras.layers.Input")
 def keras_input(tf: TensorFlow, call: Call) -> Value:
-    return TENSOR
+    return tf.recorder.activations.input(call.shape)
+
+
+class Wrapper(Kind):
+    """A layer around another: TimeDistributed, Bidirectional. slots: layer."""
+
+    @method("keras.layers.Layer.__call__")
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        passed = passed_training(call.arguments.keywords.get("training"), call.rest)
+        with (
+            outermost_call(tf, self, passed, call.arguments, call.node),
+            running_with(tf, training_in(tf, passed)),
+        ):
+            inputs = symbol_of(*call.values())
+            output = tf.call_value(self.slots["layer"], Args([inputs]), call.node)
+        return tf.op(inputs, output)
+
+
+@api("keras.layers.TimeDistributed", "keras.layers.Bidirectional", "keras.layers.Wrapper",
+     "keras.layers.SpectralNormalization")  # fmt: skip
+def wrapper(tf: TensorFlow, call: Call) -> Value:
+    return Wrapper(layer=call.layer or UNKNOWN)
 
 
 # --- models --------------------------------------------------------------------------------
 
 
-class KerasModel(Kind):
-    """A Sequential, functional or ready-made model. slots: layers, symbol (its outputs).
+class LayersOf(ListValue):
+    """`model.layers` where only the batch norms among them are known; a part of it is a symbol."""
 
-    `has`: it is known to have batch norm.
+    __slots__ = ()
+
+
+class KerasModel(Kind):
+    """A Sequential, functional, loaded or ready-made model. slots: layers, symbol (its outputs).
+
+    `loaded`: when it was read from a file, whose layers are not known.
     """
 
-    def __init__(self, layers: ListValue, outputs: Symbol, has: bool = False) -> None:
+    def __init__(self, layers: ListValue, outputs: Symbol, loaded: int | None = None) -> None:
         super().__init__(layers=layers, symbol=outputs)
-        self.has = has
+        self.loaded = loaded
 
     @property
     def layers(self) -> Value:
@@ -163,51 +259,84 @@ class KerasModel(Kind):
 
     @method("keras.Model.__call__")
     def call(self, tf: TensorFlow, call: Call) -> Value:
-        training = call.arguments.keywords.get("training")
-        if not _inside_call(tf):
-            _record_call(tf, self, call, None)
-        output: Value = symbol_of(*call.values(), self)
-        for layer in self.layers.items if isinstance(self.layers, ListValue) else ():
-            if isinstance(layer, KerasBatchNormalization):
-                output = layer.apply(tf, output, keras_flag(training, call.rest), call.node)
-        return tf.op(self._applied_again(tf, symbol_of(output), call))
+        given = call.arguments
+        training = given.keywords.get("training") or given.get(1)
+        passed = passed_training(training, call.rest)
+        with outermost_call(tf, self, passed, given, call.node):
+            context = training_in(tf, passed)
+            with running_with(tf, context):
+                output = symbol_of(*call.values(), _without_keras_norms(self))
+                output = self._layer_by_layer(tf, output, call.node)
+            return tf.op(self._graph(tf, output, keras_flag(context), call.node))
 
-    def _applied_again(self, tf: TensorFlow, output: Symbol, call: Call) -> Symbol:
-        """A functional model called on other inputs applies its batch norms again, in this mode."""
-        training = keras_flag(call.arguments.keywords.get("training"), call.rest)
-        if not training.explicit:
-            return output
-        for norm in sorted(symbol_of(self).batch_norms, key=lambda item: item.time):
-            if norm.api == "keras":
-                _, output = tf.recorder.batch_norm(
-                    call.node, output, api="keras", training=training, collection=None,
-                    collection_known=True, scope=None, trainable=norm.trainable, decay=norm.decay,
-                    definition=norm.definition or norm.location, reuses=norm,
-                )  # fmt: skip
+    def _layer_by_layer(self, tf: TensorFlow, output: Symbol, node: nodes.Call) -> Symbol:
+        if not isinstance(self.layers, LayersOf) and isinstance(self.layers, ListValue):
+            for layer in self.layers.items:
+                result = tf.call_value(layer, Args([output]), node)
+                output = result if isinstance(result, Symbol) else symbol_of(result)
+        return output
+
+    def _graph(self, tf: TensorFlow, output: Symbol, training: Flag, node: nodes.Call) -> Symbol:
+        """A functional model called on other inputs applies its batch norms again."""
+        for norm in _functional_norms(self):
+            layer = tf.recorder.keras_layers.get(norm.layer)
+            if isinstance(layer, KerasBatchNormalization):
+                output = layer.apply_again(tf, norm, output, training, node)
         return output
 
     def attribute(self, tf: TensorFlow, name: str) -> Value | None:
         if name in _MODEL_VARIABLES:
-            return _model_variables(tf, self)
+            return model_variables(tf, self, name)
         if name in ("output", "outputs"):
             return symbol_of(self)
-        return None
+        return TENSOR if name in ("input", "inputs") else None
+
+    @method("keras.Model.get_layer")
+    def get_layer(self, tf: TensorFlow, call: Call) -> Value:
+        return symbol_of(self).replace(incomplete=True)
 
 
-_MODEL_VARIABLES = ("trainable_variables", "trainable_weights", "variables", "weights")
+def _without_keras_norms(model: KerasModel) -> Symbol:
+    """The model's output without the batch norms that a call applies again."""
+    symbol: Symbol = model.slots["symbol"]
+    others = frozenset(norm for norm in symbol.batch_norms if norm.api != "keras")
+    return symbol.replace(batch_norms=others)
 
 
-def _model_variables(tf: TensorFlow, model: Instance | KerasModel) -> Value:
+def _functional_norms(model: KerasModel) -> list[BatchNorm]:
+    """One for each layer: in the mode in which the model's graph last applies it."""
+    symbol: Symbol = model.slots["symbol"]
+    ordered = sorted(symbol.batch_norms, key=lambda norm: norm.time)
+    return list({norm.layer: norm for norm in ordered if norm.api == "keras"}.values())
+
+
+_MODEL_VARIABLES = (
+    "trainable_variables", "trainable_weights", "variables", "weights", "non_trainable_variables",
+    "non_trainable_weights",
+)  # fmt: skip
+
+
+def model_variables(tf: TensorFlow, model: Stateful, name: str) -> Value:
+    """`model.weights`, `model.trainable_variables`..."""
     tf.recorder.keras_parts[model.number] = parts_of(model)
-    return Symbol(variables=VariableSet(models=frozenset([model.number])))
+    models = frozenset([model.number])
+    statistics = frozenset() if name.startswith("trainable") else models
+    return Symbol(variables=VariableSet(models=models, statistics_of=statistics))
 
 
 def _losses_or_updates(tf: TensorFlow, model: Instance) -> Value:
     return TENSOR
 
 
-INSTANCE_ATTRIBUTES.update(dict.fromkeys(_MODEL_VARIABLES, _model_variables))
+def _layers_of_instance(tf: TensorFlow, model: Instance) -> Value:
+    return LayersOf(tuple(layers_of(tf, model)), Symbol(incomplete=True))
+
+
+INSTANCE_ATTRIBUTES.update(
+    {name: functools.partial(model_variables, name=name) for name in _MODEL_VARIABLES}
+)
 INSTANCE_ATTRIBUTES.update(dict.fromkeys(("updates", "losses"), _losses_or_updates))
+INSTANCE_ATTRIBUTES["layers"] = _layers_of_instance
 
 
 @api("keras.Sequential", "keras.models.Sequential")
@@ -216,98 +345,105 @@ def sequential(tf: TensorFlow, call: Call) -> Value:
     return KerasModel(ListValue(items.items, items.rest), TENSOR)
 
 
-@api("keras.Model", "keras.models.Model", signature="inputs=None, outputs=None, **kwargs")
+# Keras 1 called them `input` and `output`.
+@api("keras.Model", "keras.models.Model",
+     signature="inputs=None, outputs=None, input=None, output=None, **kwargs")  # fmt: skip
 def functional_model(tf: TensorFlow, call: Call) -> Value:
-    return KerasModel(_some_layers(), symbol_of(call.outputs))
+    outputs = call.outputs if call.outputs is not None else call.output
+    return _model_with(tf, symbol_of(outputs))
 
 
-def _some_layers() -> ListValue:
-    """`model.layers` of a model whose layers are not told apart."""
-    return ListValue(rest=Symbol(incomplete=True))
+def _model_with(tf: TensorFlow, outputs: Symbol, loaded: int | None = None) -> KerasModel:
+    model = KerasModel(LayersOf(rest=Symbol(incomplete=True)), outputs, loaded)
+    known = (tf.recorder.keras_layers.get(norm.layer) for norm in _functional_norms(model))
+    layers = tuple(layer for layer in known if layer is not None)
+    model.slots["layers"] = LayersOf(layers, outputs.replace(incomplete=True))
+    return model
+
+
+def ready_made(tf: TensorFlow, call: Call) -> KerasModel:
+    """A network of a library, with batch norm."""
+    here = tf.recorder.here(call.node)
+    layer = KerasBatchNormalization(here, Const(True), None)
+    tf.recorder.keras_layers[layer.number] = layer
+    flag = Flag(FlagKind.LEARNING_PHASE, explicit=False)
+    return _model_with(tf, layer.apply(tf, TENSOR, flag, call.node))
 
 
 def _application(tf: TensorFlow, call: Call) -> Value:
     """A model of keras.applications."""
-    has = call.api.rpartition(".")[2].startswith(_APPLICATIONS_WITH_BATCH_NORM)
-    if call.weights is None or not is_none(call.weights):
+    weights = call.get("weights")
+    if weights is None or constant(weights, object) is not None or not isinstance(weights, Const):
         tf.recorder.loaded(tf.recorder.graph)
-    return KerasModel(_some_layers(), TENSOR, has)
+    if call.api.rpartition(".")[2].startswith(WITHOUT_BATCH_NORM):
+        return _model_with(tf, TENSOR)
+    return ready_made(tf, call)
 
 
-for _name in (
-    "ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2", "MobileNet",
-    "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "InceptionV3", "InceptionResNetV2",
-    "Xception", "DenseNet121", "DenseNet169", "DenseNet201", "EfficientNetB0", "EfficientNetB1",
-    "EfficientNetB2", "EfficientNetB3", "EfficientNetB4", "NASNetMobile", "NASNetLarge", "VGG16",
-    "VGG19",
-):  # fmt: skip
+for _name in APPLICATIONS:
     api(f"keras.applications.{_name}", word="applications", makes_batch_norm=True)(_application)
 
 
-def _layer_children(owner: Value, seen: set[int]) -> list[Value]:
-    """Everything an instance, model or list directly holds."""
-    if not isinstance(owner, Stateful) or owner.number in seen:
-        return []
-    seen.add(owner.number)
-    held = list(owner.items) if isinstance(owner, ListValue) else list(owner.slots.values())
-    return [value for value in held if isinstance(value, Value)]
+@api("keras.models.load_model", "keras.models.model_from_json", "keras.models.model_from_config",
+     "keras.models.model_from_yaml", "keras.saving.load_model", makes_batch_norm=True,
+     signature="*args, **kwargs")  # fmt: skip
+def loaded_model(tf: TensorFlow, call: Call) -> Value:
+    """A model from a file: what it holds is not known."""
+    tf.recorder.loaded(tf.recorder.graph)
+    return _model_with(tf, Symbol(incomplete=True), tf.interpreter.tick())
 
 
-def batch_norm_of(owner: Value) -> tuple[Answer, Location | None]:
-    """(has batch norm, where one of its BatchNormalization layers is made)."""
-    seen: set[int] = set()
-    todo: list[Value] = [owner]
-    unknown = False
-    while todo:
-        value = todo.pop()
-        if isinstance(value, KerasBatchNormalization):
-            return Answer.YES, value.made
-        if isinstance(value, KerasModel) and value.has:
-            return Answer.YES, None
-        if isinstance(value, Symbol):
-            if value.batch_norms:
-                norm = min(value.batch_norms, key=lambda item: item.time)
-                return Answer.YES, norm.definition or norm.location
-            unknown |= value.unknown
-        todo.extend(_layer_children(value, seen))
-    return (Answer.UNKNOWN if unknown else Answer.NO), None
+@api("keras.models.clone_model")
+def clone_model(tf: TensorFlow, call: Call) -> Value:
+    if isinstance(call.model, KerasModel) and not _functional_norms(call.model):
+        return KerasModel(call.model.slots["layers"], call.model.slots["symbol"])
+    return ready_made(tf, call) if layers_of(tf, call.model) else _model_with(tf, TENSOR)
 
 
-def _frozen(owner: Value) -> bool:
-    value = owner.slots.get("trainable") if isinstance(owner, Stateful) else None
-    return isinstance(value, Const) and value.value is False
+def _held(owner: Value) -> Iterator[Value]:
+    """What an instance, model or list directly holds."""
+    if isinstance(owner, Choice):
+        yield from owner.options
+    elif isinstance(owner, ListValue):
+        yield from owner.items
+    elif isinstance(owner, Stateful):
+        yield from (value for value in owner.slots.values() if isinstance(value, Value))
 
 
-def _number_of(model: Value) -> int:
-    return model.number if isinstance(model, Stateful) else 0
-
-
-def parts_of(model: Value) -> set[int]:
-    """Identities of a model and of all it holds, at any depth."""
+def _parts(model: Value) -> Iterator[Value]:
+    """A model and all it holds, at any depth."""
     seen: set[int] = set()
     todo: list[Value] = [model]
     while todo:
-        todo.extend(_layer_children(todo.pop(), seen))
-    return seen
+        value = todo.pop()
+        if isinstance(value, Stateful):
+            if value.number in seen:
+                continue
+            seen.add(value.number)
+        yield value
+        todo.extend(_held(value))
 
 
-def _record_call(tf: TensorFlow, model: Value, call: Call, default: bool | None) -> KerasCall:
-    has, where = batch_norm_of(model)
-    training = keras_flag(call.arguments.keywords.get("training"), call.rest)
-    event = KerasCall(
-        location=tf.recorder.here(call.node), training=training, in_tape=False,
-        purpose="unknown", has_batch_norm=has, frozen=_frozen(model),
-        batch_norm=where, default=default, frames=tuple(tf.interpreter.frames),
-        conditional=tf.recorder.conditional, time=tf.interpreter.tick(), model=_number_of(model),
-    )  # fmt: skip
-    tf.recorder.keras_tapes[id(event)] = list(tf.recorder.tapes)
-    tf.program.keras_calls.append(event)
-    return event
+def parts_of(model: Value) -> set[int]:
+    """Numbers of a model, of all it holds, and of the batch norm layers of its graph."""
+    numbers: set[int] = set()
+    for part in _parts(model):
+        if isinstance(part, Stateful):
+            numbers.add(part.number)
+        for symbol in leaves([part]):
+            numbers |= {norm.layer for norm in symbol.batch_norms if norm.layer}
+    return numbers
 
 
-def _inside_call(tf: TensorFlow) -> bool:
-    """Inside a Keras layer's own `call`, Keras passes `training` on by itself."""
-    return any(definition.name in ("call", "__call__") for definition in tf.interpreter.active)
+def layers_of(tf: TensorFlow, model: Value | None) -> list[KerasBatchNormalization]:
+    """The batch norm layers in a model."""
+    numbers = parts_of(model) if model is not None else set()
+    known = tf.recorder.keras_layers
+    layers = (known[number] for number in sorted(numbers & known.keys()))
+    return [layer for layer in layers if isinstance(layer, KerasBatchNormalization)]
+
+
+# --- models and layers of the project ----------------------------------------------------------
 
 
 @any_method("keras.Model.__call__")
@@ -315,124 +451,94 @@ def call_model(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     """Calls an instance of a project's keras.Model or keras.layers.Layer."""
     if not isinstance(receiver, Instance) or not is_keras(receiver.cls):
         return None
-    function = _own_call(receiver)
-    if not _inside_call(tf) and _is_model(receiver):
-        _record_call(tf, receiver, call, _call_default(function))
-    if function is None:
-        return tf.op(*call.values(), Symbol(incomplete=True))
-    bound = instance_attribute(tf.interpreter, receiver, "call", call.node)
-    args = call.arguments
-    if not any(
-        param.name == "training" or param.kind == "**" for param in function.definition.params
-    ):
-        args.keywords.pop("training", None)
-    return tf.call_value(bound, args, call.node)
+    function = own_method(receiver, "call")
+    given = call.arguments
+    passed = passed_training(_training_argument(function, given), call.rest)
+    with outermost_call(tf, receiver, passed, given, call.node):
+        if function is None:
+            return tf.op(*call.values(), Symbol(incomplete=True))
+        context = training_in(tf, passed, _default(tf, function))
+        with running_with(tf, context):
+            args = _with_training(function, given, context)
+            return call_function(tf.interpreter, function, args, call.node)
 
 
-def _own_call(model: Instance) -> Function | None:
+def own_method(model: Instance, name: str) -> Function | None:
+    """The method of the project's class, bound; None if it has none."""
     for cls in model.cls.lineage():
-        found = cls.slots.get("call")
+        found = cls.slots.get(name)
         if isinstance(found, Function):
-            return found
+            return found.bound_to(model)
     return None
 
 
-def _is_model(instance: Instance) -> bool:
-    return any(name.endswith(("Model", "Sequential")) for name in instance.cls.external_bases())
+def _training_index(function: Function | None) -> int | None:
+    """Where `training` is among the arguments of the project's `call`."""
+    params = function.definition.params[1:] if function is not None else ()
+    names = [param.name for param in params if param.kind == "positional"]
+    return names.index("training") if "training" in names else None
 
 
-def _call_default(function: Function | None) -> bool | None:
-    for param in function.definition.params if function is not None else ():
-        if param.name == "training" and isinstance(param.default, nodes.Const):
-            return param.default.value if isinstance(param.default.value, bool) else None
+def _training_argument(function: Function | None, args: Args) -> Value | None:
+    return args.get(_training_index(function), "training")
+
+
+def _default(tf: TensorFlow, function: Function) -> Value | None:
+    for param in function.definition.params:
+        if param.name == "training" and param.default is not None:
+            return default_value(tf.interpreter, param, function)
     return None
 
 
-# Keras calls the model's own step with each batch.
-_STEPS = {"fit": "train_step", "evaluate": "test_step", "predict": "predict_step"}
+def _with_training(function: Function, args: Args, training: Value) -> Args:
+    """The arguments that Keras gives `call`: `training`, if it takes it."""
+    named = {param.name: param.kind for param in function.definition.params}
+    takes = "training" in named or "**" in named.values()
+    index = _training_index(function)
+    positional, keywords = list(args.positional), dict(args.keywords)
+    keywords.pop("training", None)
+    if index is not None and index < len(positional):
+        positional[index] = training
+    elif takes and ("training" in named or training is not NONE):
+        keywords["training"] = training
+    return Args(positional, keywords, args.rest)
 
 
-def _call_step(tf: TensorFlow, model: Instance, name: str, node: nodes.Call) -> None:
-    if any(isinstance(cls.slots.get(name), Function) for cls in model.cls.lineage()):
-        step = instance_attribute(tf.interpreter, model, name, node)
-        tf.call_value(step, Args([Symbol(incomplete=True)]), node)
-
-
-def _run(kind: str) -> Callable[[Value, TensorFlow, Call], Value | None]:
-    def handler(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
-        own = isinstance(receiver, Instance) and is_keras(receiver.cls)
-        if not own and not isinstance(receiver, KerasModel):
-            return None
-        norms = sorted(symbol_of(receiver).batch_norms, key=lambda norm: norm.time)
-        event = KerasRun(
-            location=tf.recorder.here(call.node), kind=kind, batch_norms=norms,
-            frozen=_frozen(receiver), time=tf.interpreter.tick(),
-        )  # fmt: skip
-        tf.program.keras_runs.append(event)
-        if isinstance(receiver, Instance):
-            _call_step(tf, receiver, _STEPS[kind], call.node)
-        return UNKNOWN.replace(unknown=False)
-
-    return handler
-
-
-# `fit` and predictions of a batch are nothing to report by themselves.
-any_method("keras.Model.fit", "keras.Model.fit_generator", "keras.Model.train_on_batch",
-           )(_run("fit"))  # fmt: skip
-any_method("keras.Model.predict", evaluates=True)(_run("predict"))
-any_method("keras.Model.predict_on_batch", "keras.Model.predict_generator")(_run("predict"))
-any_method("keras.Model.evaluate", evaluates=True)(_run("evaluate"))
-
-
-@api("keras.backend.set_learning_phase", sets_mode=True)
-def set_learning_phase(tf: TensorFlow, call: Call) -> Value:
-    value = constant(call.value, (bool, int))
-    event = LearningPhase(
-        tf.recorder.here(call.node), None if value is None else bool(value),
-        tf.recorder.conditional, tf.interpreter.tick(),
-    )  # fmt: skip
-    tf.program.learning_phases.append(event)
-    return NONE
-
-
-# --- custom loops --------------------------------------------------------------------------
-
-
-class Tape(Kind):
-    """A tf.GradientTape."""
-
-    def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
-        tf.recorder.tapes.append(self)
-        return self, lambda: tf.recorder.tapes.remove(self)
-
-    @method("tf.GradientTape.gradient")
-    def gradient(self, tf: TensorFlow, call: Call) -> Value:
-        # Gradients with respect to inputs (saliency, gradient penalty) train nothing by themselves;
-        # whether these train anything is decided by apply_gradients.
-        return symbol_of(*call.values()).replace(tape=self)
-
-
-@api("tf.GradientTape", trains=True)
-def gradient_tape(tf: TensorFlow, call: Call) -> Value:
-    return Tape()
-
-
-@api("tf.function", "tf.autograph.experimental.do_not_convert")
-def tf_function(tf: TensorFlow, call: Call) -> Value:
-    return call.func or External("tensorflow.function")
-
-
-@any_method("tf.distribute.Strategy.run", "tf.distribute.Strategy.experimental_run_v2")
-def strategy_run(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
-    """strategy.run(step_fn, args=(...)) calls step_fn."""
-    function = call.fn
-    if not isinstance(function, Function):
+def call_directly(tf: TensorFlow, function: Function, args: Args, node: nodes.Call) -> Value | None:
+    """`self.call(x)`: a function call that Keras knows nothing of. None inside another call."""
+    owner = function.bound
+    if not isinstance(owner, Instance) or not is_keras(owner.cls) or tf.recorder.keras_contexts:
         return None
-    keywords = call["kwargs"]
-    named = keywords.items if isinstance(keywords, DictValue) else {}
-    return tf.call_value(function, Args(list_of(call["args"]), dict(named)), call.node)
+    passed = passed_training(_training_argument(function, args), args.rest)
+    with outermost_call(tf, owner, passed, args, node, by="call"):
+        return call_function(tf.interpreter, function, args, node)
 
 
-any_method(
-    "tf.distribute.ReplicaContext.call_for_each_replica", signature="fn, args=(), kwargs=None"
-)(strategy_run)
+# --- trainable -----------------------------------------------------------------------------
+
+
+def set_trainable(tf: TensorFlow, owner: Value, value: Value, node: nodes.Node) -> None:
+    """`owner.trainable = value`, which Keras sets for all layers inside, too."""
+    known = constant(value, bool)
+    symbol = owner if isinstance(owner, Symbol) else None
+    if symbol is None and not (isinstance(owner, Kind) or _is_keras_instance(owner)):
+        return
+    for layer in layers_of(tf, owner):
+        # A symbol stands for some layers of a model: `model.layers[:-4]`.
+        unknown = symbol is not None and layer.trainable is not known
+        tf.interpreter.assign_slot(layer.slots, "trainable", UNKNOWN if unknown else value)
+    tf.program.freezes.append(
+        Freeze(
+            tf.recorder.here(node), known, owner.number if isinstance(owner, Object) else 0,
+            frozenset(layer.number for layer in layers_of(tf, owner)), symbol is not None,
+            tf.recorder.conditional, tf.interpreter.tick(),
+        )
+    )  # fmt: skip
+
+
+def _is_keras_instance(owner: Value) -> bool:
+    return isinstance(owner, Instance) and is_keras(owner.cls)
+
+
+SET_ATTRIBUTES["trainable"] = set_trainable
+WATCHED_FUNCTIONS["call"] = call_directly

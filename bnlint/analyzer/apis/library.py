@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from pathlib import PurePath
 
-from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap
+from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap, add_mixture
 from bnlint.analyzer.apis.graph_state import Recorder, constant
 from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
 from bnlint.analyzer.interpreter.attributes import instance_attribute
@@ -20,6 +20,7 @@ from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.names import PURE, ROOTS
 from bnlint.analyzer.interpreter.operators import lift
 from bnlint.analyzer.interpreter.values import (
+    TENSOR,
     UNKNOWN,
     Choice,
     ClassValue,
@@ -34,6 +35,7 @@ from bnlint.analyzer.interpreter.values import (
     Value,
     join,
     leaves,
+    root_of,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -107,6 +109,11 @@ class TensorFlow:
         if self.program.gaps is not None:
             add_gap(self.program.gaps, self.recorder.here(node), reason, args, node)
 
+    def _note_mixture(self, *values: Value | None) -> None:
+        statement = self.interpreter.statement
+        if self.program.gaps is not None and statement is not None:
+            add_mixture(self.program.gaps, self.recorder.here(statement), values)
+
     def call_object(self, target: Value, args: Args, node: nodes.Call) -> Value:
         if isinstance(target, Kind) and "__call__" in target.methods:
             return self._call_own(target, "__call__", args, node)
@@ -145,9 +152,10 @@ class TensorFlow:
 
     def _unknown_method(self, receiver: Value, name: str, args: Args, node: nodes.Call) -> Value:
         symbol = symbol_of(receiver, *args.values())
-        if isinstance(receiver, Symbol) and not receiver.unknown:
-            return self.recorder.op(symbol)  # a tensor's own method: get_shape, assign, as_list
-        if isinstance(receiver, Kind):
+        root = root_of(receiver)
+        if isinstance(root, Symbol) and not root.unknown:
+            return self.recorder.op(symbol)  # a tensor's own: get_shape, assign, shape.as_list
+        if isinstance(root, Kind):
             return self.recorder.op(symbol)
         self._note_gap("whose method it is is not known", args, node)
         self.escaped(symbol_of(*args.values()))
@@ -182,6 +190,12 @@ class TensorFlow:
         if name in ("updates", "get_updates_for"):
             self.program.reads_layer_updates = True
         if isinstance(receiver, Symbol):
+            if name == "shape" and not receiver.unknown:
+                return TENSOR  # sizes: no op waits for them
+            if name in METHODS:
+                return None
+            if name in ("output", "outputs") and receiver.batch_norms:
+                return receiver  # `base.layers[-1].output`, `base.get_layer("conv5").output`
             if receiver.unknown and receiver.key:
                 return receiver.replace(key=f"{receiver.key}.{name}", flag=None)
             if name in ("op", "outputs", "values") or receiver.unknown:
@@ -208,9 +222,15 @@ class TensorFlow:
             value, [name for name in nodes.texts_in(expression) if names_eval_data(name)]
         )
 
-    def attribute_set(self, name: str, value: Value) -> None:
-        if name == "trainable" and isinstance(value, Const) and value.value is False:
-            self.program.freezes_layers = True
+    def attribute_set(self, owner: Value, name: str, value: Value, node: nodes.Node) -> None:
+        known = SET_ATTRIBUTES.get(name)
+        if known is not None:
+            known(self, owner, value, node)
+
+    def call_function(self, function: Function, args: Args, node: nodes.Call) -> Value | None:
+        """See interpreter.Library."""
+        known = WATCHED_FUNCTIONS.get(function.definition.name)
+        return known(self, function, args, node) if known is not None else None
 
     def external(self, name: str) -> Value | None:
         head, _, tail = name.rpartition(".")
@@ -219,16 +239,17 @@ class TensorFlow:
         if head.endswith("GraphKeys"):
             return Const(_GRAPH_KEYS.get(tail, tail.lower()))
         if head.endswith(".FLAGS"):
-            return Setting(f"FLAGS.{tail}", self._flag_values(tail))
+            return self._flag(tail)
         return None
 
-    def _flag_values(self, name: str) -> tuple[object, ...]:
-        """Known values of a flag; the current module's definition of it wins."""
+    def _flag(self, name: str) -> Setting:
+        """A command line flag; the current module's definition of it wins."""
         defined = self.interpreter.project.flags.get(name, {})
         module = self.interpreter.module
         if module is not None and module.name in defined:
-            return defined[module.name]
-        return next(reversed(defined.values()), ())
+            found: Setting = defined[module.name]
+            return found
+        return next(reversed(defined.values()), Setting(f"FLAGS.{name}"))
 
     def enter(self, manager: Value, node: nodes.With) -> tuple[Value, Callable[[], None]]:
         if isinstance(manager, Kind):
@@ -243,6 +264,7 @@ class TensorFlow:
         return self.scoped[-1].get(key, {})
 
     def convert(self, left: Value, right: Value, op: str) -> Symbol:
+        self._note_mixture(left, right)
         symbol = self.recorder.op(symbol_of(left, right))
         if op == "*":
             self.recorder.multiplied(symbol)
@@ -256,11 +278,14 @@ class TensorFlow:
         for symbol in leaves([value]):
             if symbol.train_ops:
                 self.recorder.escapes.append(symbol)
+            if symbol.reads:
+                self.recorder.updates_escaped = True
 
     # --- for handlers ----------------------------------------------------------------------
 
     def op(self, *values: Value | None) -> Symbol:
         """A new op of these inputs."""
+        self._note_mixture(*values)
         return self.recorder.op(symbol_of(*values))
 
     def call_value(self, function: Value, args: Args, node: nodes.Node) -> Value:
@@ -281,6 +306,10 @@ class Optimizer(Kind):
 
 # What attributes of an instance of a project's Keras model or layer are, by name.
 INSTANCE_ATTRIBUTES: dict[str, Callable[[TensorFlow, Instance], Value]] = {}
+# What setting an attribute does, by name: (owner, value, where).
+SET_ATTRIBUTES: dict[str, Callable[[TensorFlow, Value, Value, nodes.Node], None]] = {}
+# Methods of the project that the library looks at when they are called, by name.
+WATCHED_FUNCTIONS: dict[str, Callable[[TensorFlow, Function, Args, nodes.Call], Value | None]] = {}
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from bnlint.analyzer.apis.library import TensorFlow, unknown_arguments
 from bnlint.analyzer.apis.registry import Kind, api, method
 from bnlint.analyzer.apis.settings import Namespace
 from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.chosen import choose
 from bnlint.analyzer.interpreter.containers import dict_method, update
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.loops import loop_items
@@ -20,6 +21,8 @@ from bnlint.analyzer.interpreter.values import (
     Function,
     Instance,
     ListValue,
+    Method,
+    ModuleValue,
     Partial,
     RecordValue,
     Setting,
@@ -84,6 +87,8 @@ def same(tf: TensorFlow, call: Call) -> Value:
 
 @api("builtins.dict", "collections.OrderedDict", "builtins.vars", signature="*args, **kwargs")
 def mapping(tf: TensorFlow, call: Call) -> Value:
+    if call.more and isinstance(call.more[0], ModuleValue):
+        return call.more[0]
     result = DictValue()
     for value in call.more:
         if isinstance(value, Namespace):
@@ -133,7 +138,15 @@ def zip_(tf: TensorFlow, call: Call) -> Value:
     if len(lists) == len(call.more) and all(item.rest is None for item in lists):
         rows = zip(*(item.items for item in lists), strict=False)
         return ListValue(tuple(ListValue(tuple(row)) for row in rows))
+    if call.more and all(_of_a_model(value) for value in call.more):
+        # One row stands for all: what is assigned to what stays known.
+        return ListValue((ListValue(tuple(call.more)),))
     return ListValue(rest=symbol_of(*call.more))
+
+
+def _of_a_model(value: Value) -> bool:
+    """Variables of a Keras model, not their gradients."""
+    return isinstance(value, Symbol) and bool(value.variables.models) and value.tape is None
 
 
 @api("builtins.enumerate", signature="iterable, start=0")
@@ -157,17 +170,29 @@ def filter_(tf: TensorFlow, call: Call) -> Value:
     return ListValue(rest=symbol_of(*call.values()).replace(incomplete=True))
 
 
-@api("builtins.getattr", signature="obj, name, default=None")
+@api("builtins.getattr", signature="obj, name, default=None", imports_by_name=True)
 def getattr_(tf: TensorFlow, call: Call) -> Value:
     name, owner = call.name, call.obj
-    names = name.hints if isinstance(name, Setting) else ()
-    if isinstance(name, Const):
-        names = (name.value,)
-    for text in names:
-        found = tf.interpreter.get_attribute(owner, text, call.node) if owner is not None else None
-        if isinstance(text, str) and found is not None and found is not UNKNOWN:
-            return found
-    return call.default or UNKNOWN
+
+    def look_up(text: object) -> Value | None:
+        if owner is None or not isinstance(text, str):
+            return None
+        value = tf.interpreter.get_attribute(owner, text, call.node)
+        return None if value is UNKNOWN or isinstance(value, Method) else value
+
+    found = None
+    if isinstance(name, Setting):
+        found = choose(tf.interpreter, name, look_up)
+    elif isinstance(name, Const):
+        found = look_up(name.value)
+    return found or call.default or UNKNOWN
+
+
+@api("builtins.globals", signature="*args", imports_by_name=True)
+def globals_(tf: TensorFlow, call: Call) -> Value:
+    """The names of the current module."""
+    module = tf.interpreter.module
+    return ModuleValue(module) if module is not None else UNKNOWN
 
 
 @api("builtins.setattr", signature="obj, name, value")
@@ -205,6 +230,8 @@ def isinstance_(tf: TensorFlow, call: Call) -> Value:
     wanted = {item.name for item in names if isinstance(item, External)}
     if isinstance(value, Instance) and isinstance(kind, ClassValue):
         return Const(kind in value.cls.lineage())
+    if isinstance(value, Kind) and value.classes and wanted:
+        return Const(bool(wanted & value.classes))
     if isinstance(value, Const) and wanted:
         return Const(f"builtins.{type(value.value).__name__}" in wanted)
     if isinstance(value, ListValue) and wanted:

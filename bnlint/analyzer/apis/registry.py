@@ -147,6 +147,7 @@ class Kind(Object):
     """
 
     methods: ClassVar[dict[str, Api]] = {}
+    classes: ClassVar[frozenset[str]] = frozenset()  # what isinstance says it is, if that is known
 
     def __init_subclass__(cls) -> None:
         own = [getattr(item, "methods", {}) for item in vars(cls).values() if callable(item)]

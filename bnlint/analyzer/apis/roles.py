@@ -12,9 +12,10 @@ class Roles:
     Attributes:
       makes_batch_norm: it builds a batch norm, or a network with some.
       makes_layer: it builds a layer that may be given a normalizer.
-      imports_by_name: it imports a module by a name; a network may come from there.
+      imports_by_name: it gives a module, or what is in one, by name: perhaps a network.
       trains, evaluates, saves, restores, sets_mode: there may be something to report about it.
       attaches_updates: it runs UPDATE_OPS without being told to.
+      makes_spec: it makes what an estimator's model_fn returns.
       ends: a function that calls it is a program of its own when nothing led to it.
     """
 
@@ -27,6 +28,7 @@ class Roles:
     restores: bool = False
     sets_mode: bool = False
     attaches_updates: bool = False
+    makes_spec: bool = False
     ends: bool = False
 
     @property

@@ -1,13 +1,15 @@
-"""Settings that a program is started with: tf.app.flags, absl.flags, argparse; import by name."""
+"""Settings of the command line: tf.app.flags, absl.flags, argparse, optparse; import by name."""
 
 from __future__ import annotations
 
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import Kind, api, method
 from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.chosen import choose
 from bnlint.analyzer.interpreter.imports import load, module_attribute
 from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import (
+    CALLED,
     NONE,
     UNKNOWN,
     Choice,
@@ -42,9 +44,15 @@ def _define(tf: TensorFlow, call: Call, choices: Value | None) -> Value:
     module = tf.interpreter.module
     if not isinstance(name, Const) or not isinstance(name.value, str) or module is None:
         return UNKNOWN
+    setting = _setting(f"FLAGS.{name.value}", default or NONE, choices)
+    tf.interpreter.project.flags.setdefault(name.value, {})[module.name] = setting
+    return setting
+
+
+def _setting(key: str, default: Value | None, choices: Value | None) -> Setting:
+    """A setting by its default (None: not known) and its choices."""
     known = tuple(dict.fromkeys((*_constants(default), *_constants(choices))))
-    tf.interpreter.project.flags.setdefault(name.value, {})[module.name] = known
-    return Setting(f"FLAGS.{name.value}", known)
+    return Setting(key, known, (default.value,) if isinstance(default, Const) else ())
 
 
 def _define_plain(tf: TensorFlow, call: Call) -> Value:
@@ -70,7 +78,8 @@ class Parser(Kind):
     """An argparse parser, or a group of one; slots: ("option", name) -> Setting."""
 
     @method("argparse.ArgumentParser.add_argument", called="add_argument add",
-            signature="*flags, dest=None, action=None, default=None, choices=None, **kwargs",
+            signature="*flags, dest=None, action=None, default=None, choices=None, required=None, "
+            "**kwargs",
             )  # fmt: skip
     def add_argument(self, tf: TensorFlow, call: Call) -> Value:
         names = [name for value in call.more for name in _constants(value)]
@@ -79,16 +88,18 @@ class Parser(Kind):
         if not given:
             return UNKNOWN
         name = str(given[0]).lstrip("-").replace("-", "_")
-        action = _constants(call.action)
-        known = (*_constants(call.default), *_constants(call.choices))
-        if action in (("store_true",), ("store_false",)):
-            known = (action == ("store_false",),)
-        setting = Setting(f"args.{name}", tuple(dict.fromkeys(known)))
+        action, default = _constants(call.action), call.default
+        if default is None and action in (("store_true",), ("store_false",)):
+            default = Const(action == ("store_false",))
+        elif default is None and long and not call.given("required"):
+            default = NONE
+        setting = _setting(f"args.{name}", default, call.choices)
         tf.interpreter.assign_slot(self.slots, ("option", name), setting)
         return UNKNOWN
 
     @method("argparse.ArgumentParser.add_argument_group", signature="*args, **kwargs",
-            called="add_argument_group add_mutually_exclusive_group add_subparsers add_parser",
+            called="add_argument_group add_mutually_exclusive_group add_subparsers add_parser "
+            "add_option_group",
             )  # fmt: skip
     def same(self, tf: TensorFlow, call: Call) -> Value:
         return self
@@ -97,7 +108,10 @@ class Parser(Kind):
     def set_defaults(self, tf: TensorFlow, call: Call) -> Value:
         for name, value in call.extra.items():
             known = isinstance(value, Const)
-            setting = Setting(f"args.{name}", _constants(value)) if known else value
+            setting = _setting(f"args.{name}", value, None) if known else value
+            earlier = self.slots.get(("option", name))
+            if isinstance(earlier, (*CALLED, Choice)) and not known:
+                setting = join([earlier, value])  # each sub-command has a function of its own
             tf.interpreter.assign_slot(self.slots, ("option", name), setting)
         return NONE
 
@@ -117,6 +131,30 @@ class Namespace(Kind):
 
     def attribute(self, tf: TensorFlow, name: str) -> Value | None:
         return self.slots.get(name) or Setting(f"args.{name}")
+
+
+class OptionParser(Parser):
+    """An optparse parser: it gives (options, other arguments)."""
+
+    @method("optparse.OptionParser.add_option",
+            signature="*flags, dest=None, action=None, default=None, choices=None, required=None, "
+            "**kwargs")  # fmt: skip
+    def add_option(self, tf: TensorFlow, call: Call) -> Value:
+        return self.add_argument(tf, call)
+
+    @method("optparse.OptionParser.parse_args", signature="*args, **kwargs")
+    def parse_args(self, tf: TensorFlow, call: Call) -> Value:
+        return ListValue((super().parse_args(tf, call), UNKNOWN))
+
+
+@api("optparse.OptionGroup", signature="parser, *args, **kwargs")
+def option_group(tf: TensorFlow, call: Call) -> Value:
+    return call.parser or UNKNOWN
+
+
+@api("optparse.OptionParser", signature="*args, **kwargs")
+def option_parser(tf: TensorFlow, call: Call) -> Value:
+    return OptionParser()
 
 
 @api("argparse.ArgumentParser", "configargparse.ArgParser", "configargparse.ArgumentParser",
@@ -161,20 +199,29 @@ api("importlib.util.module_from_spec", signature="spec")(load_source)
 def _imported(tf: TensorFlow, name: Value | None, package: Value | None) -> Value:
     if isinstance(name, Choice):
         return join([_imported(tf, option, package) for option in name.options])
-    known = name.hints if isinstance(name, Setting) else _constants(name)
+    found = None
+    if isinstance(name, Setting):
+        found = choose(tf.interpreter, name, lambda text: _by_name(tf, text, package))
+    elif isinstance(name, Const) and isinstance(name.value, str):
+        text = name.value
+        base = [str(part) for part in _constants(package)] if text.startswith(".") else []
+        external = External(canonical(".".join([*base, text.lstrip(".")])))
+        found = _by_name(tf, text, package) or external
+    return found or SomeModule()
+
+
+def _by_name(tf: TensorFlow, text: object, package: Value | None) -> ModuleValue | None:
+    """The project's module of that name."""
     importer = tf.interpreter.module
-    for text in known:
-        if not isinstance(text, str) or importer is None:
-            continue
-        level = len(text) - len(text.lstrip("."))
-        base = [str(part) for part in _constants(package)] if level else []
-        full = ".".join([*base, text.lstrip(".")])
-        module = tf.interpreter.project.resolve(full, importer)
-        if module is None and level and not base:
-            module = tf.interpreter.project.resolve_relative(level, text[level:], importer)
-        if module is not None:
-            load(tf.interpreter, module)
-            return ModuleValue(module)
-        if isinstance(name, Const):
-            return External(canonical(full))
-    return SomeModule()
+    if not isinstance(text, str) or importer is None:
+        return None
+    level = len(text) - len(text.lstrip("."))
+    base = [str(part) for part in _constants(package)] if level else []
+    full = ".".join([*base, text.lstrip(".")])
+    module = tf.interpreter.project.resolve(full, importer)
+    if module is None and level and not base:
+        module = tf.interpreter.project.resolve_relative(level, text[level:], importer)
+    if module is None:
+        return None
+    load(tf.interpreter, module)
+    return ModuleValue(module)

@@ -31,20 +31,31 @@ def batch_normalization(tf: TensorFlow, call: Call) -> Value:
 class LayersBatchNormalization(Kind):
     """A tf.layers.BatchNormalization; its first call makes its variables."""
 
-    def __init__(self, made: Location, trainable: bool | None, momentum: float | None) -> None:
+    def __init__(
+        self,
+        made: Location,
+        name: Value | None,
+        trainable: bool | None,
+        momentum: float | None,
+    ) -> None:
         super().__init__()
         self.made = made
+        self.name = name
         self.trainable = trainable
         self.momentum = momentum
         self.norm: BatchNorm | None = None
 
     @method("tf.layers.BatchNormalization.call", called="__call__ apply")
     def call(self, tf: TensorFlow, call: Call) -> Value:
+        scope, reuse = None, tf.recorder.scopes[-1].reuse
+        if self.norm is None:
+            name, unknown = scope_name(self.name)
+            scope = tf.recorder.scope_path(name, "batch_normalization", unknown)
         norm, output = tf.recorder.batch_norm(
             call.node, symbol_of(call.inputs), api="tf.layers",
             training=training_flag(call.training, "argument", call.rest, default=False),
-            collection=UPDATE_OPS, collection_known=True, scope=None, trainable=self.trainable,
-            decay=self.momentum, reuse=False, reuses=self.norm, definition=self.made,
+            collection=UPDATE_OPS, collection_known=True, scope=scope, trainable=self.trainable,
+            decay=self.momentum, reuse=reuse, reuses=self.norm, definition=self.made,
         )  # fmt: skip
         mark_rebuilt(tf, norm)
         self.norm = self.norm or norm
@@ -55,7 +66,7 @@ class LayersBatchNormalization(Kind):
 def batch_normalization_class(tf: TensorFlow, call: Call) -> Value:
     trainable = constant(call.trainable, bool)
     here = tf.recorder.here(call.node)
-    return LayersBatchNormalization(here, trainable, call.number("momentum"))
+    return LayersBatchNormalization(here, call.name, trainable, call.number("momentum"))
 
 
 @api("tf.layers.dense", "tf.layers.conv2d", "tf.layers.conv1d", makes_layer=True)

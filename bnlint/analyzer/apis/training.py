@@ -7,6 +7,7 @@ from bnlint.analyzer.apis.graph_state import list_of
 from bnlint.analyzer.apis.library import Optimizer, TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.apis.tapes import minimized_function, tape_trains
 from bnlint.analyzer.apis.variables import scope_of
 from bnlint.analyzer.interpreter.values import (
     TENSOR,
@@ -34,6 +35,7 @@ def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
         return None
     tf.program.differentiated.add(tf.recorder.graph)
     if isinstance(loss, Function):
+        minimized_function(tf, loss, call.var_list, call.node)
         return TENSOR
     if not (symbol_of(loss).batch_norms or _is_optimizer(receiver, call.node)):
         return None
@@ -103,27 +105,17 @@ def differentiated(loss: Value | None) -> Symbol:
 
 @any_method("tf.train.Optimizer.apply_gradients", trains=True, ends=True)
 def apply_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    gradient = symbol_of(call.grads_and_vars)
+    if tape_trains(tf, gradient):
+        return TENSOR
     if _is_other_instance(receiver):
         return None
-    gradient = symbol_of(call.grads_and_vars)
-    if _tape_trains(tf, gradient):
-        return TENSOR
     if not (gradient.batch_norms or _is_optimizer(receiver, call.node)):
         return None
     return tf.recorder.train_op(
         call.node, "apply_gradients", gradient, trainable_scope=scope_of(gradient),
         trains_some=gradient.variables.partial,
     )  # fmt: skip
-
-
-def _tape_trains(tf: TensorFlow, gradient: Symbol) -> bool:
-    """These gradients are a tape's; notes which models it trains."""
-    tf.program.differentiated.add(tf.recorder.graph)
-    if gradient.tape is None:
-        return False
-    trained = tf.recorder.trained_by.setdefault(gradient.tape.number, set())
-    trained |= gradient.variables.models
-    return True
 
 
 class KerasOptimizer(Kind):
@@ -133,7 +125,10 @@ class KerasOptimizer(Kind):
     def minimize(self, tf: TensorFlow, call: Call) -> Value:
         tf.program.differentiated.add(tf.recorder.graph)
         symbol = symbol_of(call.loss)
-        if isinstance(call.loss, Function) or tf.recorder.tapes or not symbol.batch_norms:
+        if isinstance(call.loss, Function):
+            minimized_function(tf, call.loss, call.var_list, call.node)
+            return TENSOR
+        if tf.recorder.tapes or not symbol.batch_norms:
             return TENSOR
         return tf.recorder.train_op(
             call.node, "minimize", differentiated(call.loss),
@@ -142,7 +137,7 @@ class KerasOptimizer(Kind):
 
     @method("tf.keras.optimizers.Optimizer.apply_gradients")
     def apply_gradients(self, tf: TensorFlow, call: Call) -> Value:
-        _tape_trains(tf, symbol_of(call.grads_and_vars))
+        tape_trains(tf, symbol_of(call.grads_and_vars))
         return TENSOR
 
 

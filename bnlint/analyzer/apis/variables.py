@@ -83,11 +83,14 @@ def _selected(value: Value, symbol: Symbol) -> str:
     return "unknown"
 
 
-def left_out(tf: TensorFlow, selection: VariableSelection) -> list[BatchNorm]:
-    """The batch norms of the graph, but those whose statistics a trainable selection holds."""
+def left_out(tf: TensorFlow, selection: VariableSelection, listed: Value | None) -> list[BatchNorm]:
+    """The batch norms of the graph, but those whose statistics a trainable selection holds, and
+    those of other scopes than the list was limited to."""
+    scopes = tuple(listed.variables.scopes) if isinstance(listed, Symbol) else ()
     return [
         norm
         for norm in tf.program.batch_norms
         if norm.graph == tf.recorder.graph
         and not (norm.statistics_trainable and selection.kind == "trainable")
+        and not (scopes and norm.scope is not None and not norm.scope.startswith(scopes))
     ]

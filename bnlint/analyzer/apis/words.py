@@ -9,6 +9,8 @@ from bnlint.analyzer.apis import (
     estimator,
     graphs_and_scopes,
     keras,
+    keras_copies,
+    keras_training,
     losses,
     networks,
     python,
@@ -16,6 +18,7 @@ from bnlint.analyzer.apis import (
     settings,
     slim,
     switches,
+    tapes,
     tf_layers,
     training,
     variables,
@@ -27,7 +30,8 @@ from bnlint.analyzer.project.prescan import Words
 # Imported for what they declare.
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
-    keras, python, settings, slim, networks, tf_layers, custom_batch_norm, switches,
+    keras, keras_copies, keras_training, tapes, python, settings, slim, networks, tf_layers,
+    custom_batch_norm, switches,
 )  # fmt: skip
 
 WORDS = Words(
@@ -35,8 +39,9 @@ WORDS = Words(
     # Libraries on top of TensorFlow name their batch norms so; a module imported by name may hold
     # a network.
     builds=words(lambda roles: roles.makes_batch_norm or roles.imports_by_name)
-    | {"BatchNorm", "batchnorm"},
+    | {"BatchNorm", "batchnorm", "__dict__"},
     # Steps that Keras calls.
     acts=words(lambda roles: roles.acts) | {"test_step", "eval_step"},
     ends=words(lambda roles: roles.ends),
+    specs=words(lambda roles: roles.makes_spec) | {"ModeKeys"},
 )

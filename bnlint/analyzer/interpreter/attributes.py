@@ -43,6 +43,8 @@ def external_attribute(
 
 @follows(ATTRIBUTES, ModuleValue)
 def of_module(interpreter: Interpreter, owner: ModuleValue, name: str, node: nodes.Node) -> Value:
+    if name == "__dict__":
+        return owner
     return module_attribute(interpreter, owner.module, name)
 
 

@@ -86,7 +86,6 @@ def _bind_attribute(
     owner = interpreter.expr(target.value, env)
     name = target.attr
     shown = nodes.dotted(target) or name
-    interpreter.library.attribute_set(name, value)
     for option in each_option(owner):
         if isinstance(option, Instance | Object | ClassValue):
             keyed_value = _keyed_bool(value, f"#{option.number}.{name}")
@@ -96,6 +95,7 @@ def _bind_attribute(
             interpreter.assign_slot(slots, name, value)
         else:
             interpreter.library.escaped(value)
+        interpreter.library.attribute_set(option, name, value, node)
 
 
 def _unpack(

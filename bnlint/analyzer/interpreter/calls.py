@@ -161,7 +161,8 @@ def call_project_function(
 ) -> Value:
     if func.is_context_manager:
         return GeneratorContext(func, args)
-    return call_function(interpreter, func, args, node)
+    result = interpreter.library.call_function(func, args, node)
+    return result if result is not None else call_function(interpreter, func, args, node)
 
 
 def call_function(
@@ -294,4 +295,5 @@ def _frame(
         )
     call = interpreter.location(node) if interpreter.module is not None and node.end else None
     name = f"{function.module.name}.{definition.qualname}"
-    return Frame(name, function.module.facts.location(definition), call, tuple(parameters))
+    names = tuple(param.name for param in definition.params)
+    return Frame(name, function.module.facts.location(definition), call, tuple(parameters), names)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, follows
+from bnlint.analyzer.interpreter.chosen import decided
+from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, Usual, follows
 from bnlint.analyzer.interpreter.values import Env, External, Setting, Symbol, Value, join, truth
 from bnlint.analyzer.syntax import nodes
 
@@ -17,13 +18,15 @@ def condition(interpreter: Interpreter, test: nodes.Expr, env: Env) -> Condition
         return (None if known is None else not known), deny, assume
     if isinstance(test, nodes.BoolOp):
         return _bool_condition(interpreter, test, env)
-    value = interpreter.expr(test, env)
+    value = decided(interpreter, interpreter.expr(test, env))
     known = truth(value)
     if known is not None:
         return known, {}, {}
     key, positive = condition_key(value)
     if not key:
         key, positive = f"#{interpreter.tick()}", True
+    if isinstance(value, Setting) and value.default:
+        interpreter.by_default[key] = Usual(bool(value.default[0]), value.key)
     if key in interpreter.path:
         return interpreter.path[key] is positive, {}, {}
     return None, {key: positive}, {key: not positive}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bnlint.analyzer.interpreter.chosen import choose
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, ITEMS, Interpreter, follows
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.operators import arithmetic
@@ -18,6 +19,7 @@ from bnlint.analyzer.interpreter.values import (
     Env,
     External,
     ListValue,
+    ModuleValue,
     RecordValue,
     Setting,
     Stateful,
@@ -124,7 +126,8 @@ def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value
         first = 0 if rest is not None else -len(items)  # further items would be at the end
         if first <= index.value < len(items):
             return items[index.value]
-        return rest if rest is not None else UNKNOWN
+        # Beyond a known list's end the program fails: no op comes from there.
+        return rest if rest is not None else Symbol(incomplete=True)
     options = [*items, *([rest] if rest is not None else [])]
     return join(options) if options else UNKNOWN
 
@@ -132,11 +135,11 @@ def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value
 @follows(ITEMS, DictValue)
 def dict_item(interpreter: Interpreter, owner: DictValue, index: Value) -> Value:
     key = dict_key(index)
-    hints = index.hints if isinstance(index, Setting) else ()
-    for known in (key, *(dict_key(Const(hint)) for hint in hints)):
-        found = owner.get(known)
-        if found is not None:
-            return found
+    found = owner.get(key)
+    if found is None and isinstance(index, Setting):
+        found = choose(interpreter, index, lambda name: owner.get(dict_key(Const(name))))
+    if found is not None:
+        return found
     items = owner.items
     interpreter.budget.spend(len(items) // 64)
     if items and (key is None or is_identity(key)):  # one of them, by an unknown name
@@ -157,9 +160,30 @@ def symbol_item(interpreter: Interpreter, owner: Symbol, index: Value) -> Value:
     return owner.replace(key=sub_key, flag=None if sub_key else owner.flag)
 
 
+@follows(ITEMS, ModuleValue)
+def module_item(interpreter: Interpreter, owner: ModuleValue, index: Value) -> Value:
+    """`module.__dict__[name]`, `globals()[name]`."""
+
+    def look_up(name: object) -> Value | None:
+        value = interpreter.get_attribute(owner, str(name), nodes.Node(0, 0))
+        return None if value is UNKNOWN else value
+
+    found = None
+    if isinstance(index, Setting):
+        found = choose(interpreter, index, look_up)
+    elif isinstance(index, Const):
+        found = look_up(index.value)
+    return found if found is not None else UNKNOWN
+
+
 @follows(ITEMS, External)
 def external_item(interpreter: Interpreter, owner: External, index: Value) -> Value:
     key = dict_key(index)
+    if owner.name == "sys.modules" and isinstance(index, Const) and interpreter.module is not None:
+        module = interpreter.module
+        if index.value not in ("__main__", module.name):
+            module = interpreter.project.resolve(str(index.value), module) or module
+        return ModuleValue(module)
     return UNKNOWN.replace(key=f"{owner.name}[{key!r}]" if key is not None else "")
 
 
@@ -205,10 +229,9 @@ def _append(interpreter: Interpreter, target: ListValue, args: Args) -> Value | 
 
 
 def _extend(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
-    value = args.get(0, "object")
-    if value is None:
+    if not args.positional:  # such methods have no keywords
         return None
-    extend(interpreter, target, value)
+    extend(interpreter, target, args.positional[0])
     return NONE
 
 
@@ -225,8 +248,9 @@ def _copy(interpreter: Interpreter, target: ListValue, args: Args) -> Value | No
 
 
 def _union(interpreter: Interpreter, target: ListValue, args: Args) -> Value | None:
-    value = args.get(0, "object")
-    return target if value is None else arithmetic(interpreter, "+", target, value)
+    if not args.positional:
+        return target
+    return arithmetic(interpreter, "+", target, args.positional[0])
 
 
 _ListMethod = Callable[[Interpreter, ListValue, Args], "Value | None"]
@@ -268,8 +292,8 @@ def dict_method(interpreter: Interpreter, target: DictValue, name: str, args: Ar
 
 
 def _get(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
-    default = args.get(1, "default") or NONE
     index = args.positional[0] if args.positional else UNKNOWN
+    default = args.positional[1] if len(args.positional) > 1 else NONE
     key = dict_key(index)
     may_be_in_it = key is None or is_identity(key) or target.get(key) is not None
     if may_be_in_it and len(target.slots) > 1:

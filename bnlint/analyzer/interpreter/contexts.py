@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnlint.analyzer.interpreter.bindings import bind
 from bnlint.analyzer.interpreter.calls import GeneratorContext, call_function
 from bnlint.analyzer.interpreter.interpreter import STATEMENTS, Interpreter, follows
-from bnlint.analyzer.interpreter.values import Env, Value
+from bnlint.analyzer.interpreter.values import Env, Object, Value, each_option
 from bnlint.analyzer.syntax import nodes
 
 
@@ -19,7 +19,7 @@ def _with_items(interpreter: Interpreter, node: nodes.With, index: int, env: Env
     if index == len(node.items):
         return interpreter.block(node.body, env)
     expression, target = node.items[index]
-    manager = interpreter.expr(expression, env)
+    manager = _one_manager(interpreter.expr(expression, env))
     if isinstance(manager, GeneratorContext):
         return _with_generator(interpreter, manager, node, index, env)
     value, leave = interpreter.library.enter(manager, node)
@@ -29,6 +29,19 @@ def _with_items(interpreter: Interpreter, node: nodes.With, index: int, env: Env
         return _with_items(interpreter, node, index + 1, env)
     finally:
         leave()
+
+
+def _one_manager(manager: Value) -> Value:
+    """The one to enter of several, by an undecided condition: the one that may set something.
+
+    In `arg_scope(...) if params is not None else nullcontext()`, that is the scope.
+    """
+    options = each_option(manager)
+    for kind in (Object, GeneratorContext):
+        for option in options:
+            if isinstance(option, kind):
+                return option
+    return manager
 
 
 def _with_generator(

@@ -22,7 +22,7 @@ _BUILTINS = frozenset(
     "print len range zip enumerate list tuple dict set frozenset isinstance issubclass "
     "getattr hasattr setattr int float str bool super sum min max sorted map filter "
     "reversed any all type iter next open abs round repr callable property staticmethod "
-    "classmethod object vars id hash divmod pow input format slice Exception ValueError "
+    "classmethod object vars globals id hash divmod pow input format slice Exception ValueError "
     "TypeError KeyError NotImplementedError RuntimeError ImportError IOError "
     "AssertionError AttributeError".split()
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from bnlint.analyzer.interpreter.budget import GROUP_STEPS, GROUP_STEPS_PER_FILE, Budget
 from bnlint.analyzer.interpreter.journal import Journals
@@ -25,6 +25,7 @@ from bnlint.analyzer.interpreter.values import (
     Value,
     symbol_of,
 )
+from bnlint.analyzer.project.keras_versions import KerasVersions
 from bnlint.analyzer.project.modules import Module, Project
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
@@ -49,6 +50,7 @@ class World:
         self.notes_gaps = notes_gaps
         self.steps_left = GROUP_STEPS + GROUP_STEPS_PER_FILE * len(project.modules)
         self.too_long: list[tuple[Module, str]] = []
+        self.keras = KerasVersions(project)
         self._globals: dict[Module, Globals] = {}
 
     def globals(self, module: Module) -> Globals:
@@ -56,6 +58,13 @@ class World:
         if module not in self._globals:
             self._globals[module] = Globals(module)
         return self._globals[module]
+
+
+class Usual(NamedTuple):
+    """What an undecided condition is when the user gives no value for its setting."""
+
+    holds: bool
+    setting: str
 
 
 class Interpreter:
@@ -71,11 +80,23 @@ class Interpreter:
       returns: per function, what it returned so far.
       yield_hooks: per function, what runs where it yields; None: the values are collected.
       loop_sizes: of the loops around the current statement, None where it is not known.
+      chosen: what this program takes for settings that choose by name, by the settings' identity.
+      alternatives: what else they may choose, likewise; a program each.
+      compared: texts that settings are compared with, likewise.
+      by_default: what undecided conditions on settings are at the settings' defaults, by identity.
       called: ids of the definitions that were followed.
     """
 
-    def __init__(self, world: World, make_library: Callable[[Interpreter], Library]) -> None:
+    def __init__(
+        self,
+        world: World,
+        make_library: Callable[[Interpreter], Library],
+        chosen: dict[str, Any] | None = None,
+    ) -> None:
         self.world = world
+        self.chosen = chosen or {}
+        self.alternatives: dict[str, tuple[Any, ...]] = {}
+        self.compared: dict[str, tuple[str, ...]] = {}
         self.project = world.project
         self.time = 0
         self.journals = Journals()
@@ -89,6 +110,7 @@ class Interpreter:
         self.statement: nodes.Stmt | None = None
         self.around: list[nodes.Stmt | None] = []
         self.script_env: Env | None = None
+        self.by_default: dict[str, Usual] = {}
         self.called: set[int] = set()
         self.library = make_library(self)
         self.budget = Budget(self.library)

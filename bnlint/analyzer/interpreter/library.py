@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bnlint.analyzer.interpreter.values import Const, Instance, Symbol, Value
+from bnlint.analyzer.interpreter.values import Const, Function, Instance, Symbol, Value
 from bnlint.analyzer.syntax import nodes
 
 
@@ -54,8 +54,11 @@ class Library(Protocol):
     def drawn_from(self, expression: nodes.Expr, value: Value) -> Value:
         """`value` as it comes out of an assigned or iterated expression."""
 
-    def attribute_set(self, name: str, value: Value) -> None:
-        """`something.name = value` happens."""
+    def attribute_set(self, owner: Value, name: str, value: Value, node: nodes.Node) -> None:
+        """`owner.name = value` happened."""
+
+    def call_function(self, function: Function, args: Args, node: nodes.Call) -> Value | None:
+        """The result of calling a function of the project; None: as Python does."""
 
     def external(self, name: str) -> Value | None:
         """The value of an external constant such as ModeKeys.TRAIN; None if it is not one."""

@@ -13,6 +13,7 @@ _PREFIXES = (
     ("tensorflow.contrib.keras", "keras"),
     ("tensorflow.keras", "keras"),
     ("tf_keras", "keras"),
+    ("keras_applications", "keras.applications"),
     ("tensorflow.compat.v1", "tensorflow"),
     ("tensorflow.compat.v2", "tensorflow"),
     ("tensorflow.contrib.slim", "slim"),
@@ -53,6 +54,7 @@ _NETS = re.compile(
     r"resnet_v[12]|vgg)(?:\.|$))"
 )
 _PYTHON_OPS = re.compile(r"^tensorflow\.python\.(?:ops|framework|platform|client)\.\w+\.(?=\w)")
+_KERAS_APPLICATIONS = re.compile(r"^keras\.(?:src\.)?applications\.(?:\w+\.)*(?=[A-Z]\w+$)")
 _KERAS_LAYERS = re.compile(r"^keras\.(?:src\.)?layers\.(?:\w+\.)*(?=\w+$)")
 
 
@@ -76,4 +78,6 @@ def canonical(name: str) -> str:
         name = _PYTHON_OPS.sub("tensorflow.", name)
     elif name.startswith("keras.") and ".layers." in name:
         name = _KERAS_LAYERS.sub("keras.layers.", name)
+    elif name.startswith("keras.") and "applications." in name:
+        name = _KERAS_APPLICATIONS.sub("keras.applications.", name)
     return name

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bnlint.analyzer.interpreter.budget import MAX_BITS, MAX_TEXT
+from bnlint.analyzer.interpreter.chosen import compared, decided
 from bnlint.analyzer.interpreter.conditions import condition_key
-from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, follows
+from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, Usual, follows
 from bnlint.analyzer.interpreter.values import (
     NONE,
     Choice,
@@ -89,7 +90,9 @@ def unary(interpreter: Interpreter, node: nodes.Unary, env: Env) -> Value:
 
 @follows(EXPRESSIONS, nodes.Compare)
 def compare(interpreter: Interpreter, node: nodes.Compare, env: Env) -> Value:
-    left, right = interpreter.expr(node.left, env), interpreter.expr(node.right, env)
+    left = decided(interpreter, interpreter.expr(node.left, env))
+    right = decided(interpreter, interpreter.expr(node.right, env))
+    compared(interpreter, left, right, *getattr(right, "items", ()))
     if isinstance(left, Const) and isinstance(right, Const):
         return _fold_compare(node.op, left.value, right.value)
     if isinstance(right, Const) and right.value is None and node.op in ("is", "is not"):
@@ -100,8 +103,28 @@ def compare(interpreter: Interpreter, node: nodes.Compare, env: Env) -> Value:
     if left_key and right_key:
         negate, op = _POSITIVE.get(node.op, ("", node.op))
         symbol = symbol_of(left, right)
-        return symbol.replace(incomplete=True, key=f"{negate}{left_key}{op}{right_key}")
+        key = f"{negate}{left_key}{op}{right_key}"
+        decided_by(interpreter, key, node.op, left, right)
+        return symbol.replace(incomplete=True, key=key)
     return symbol_of(left, right).replace(incomplete=True)
+
+
+def decided_by(interpreter: Interpreter, key: str, op: str, left: Value, right: Value) -> None:
+    """Remembers what the condition `key` on a setting is at its default."""
+    setting = left if isinstance(left, Setting) else right
+    if not isinstance(setting, Setting):
+        return
+    sides = [value.default if isinstance(value, Setting) else _values(value)
+             for value in (left, right)]  # fmt: skip
+    result = _fold_compare(op, *sides[0], *sides[1]) if all(sides) else NONE
+    if isinstance(result, Const) and isinstance(result.value, bool):
+        positive = not key.startswith("!")
+        usual = Usual(result.value is positive, setting.key)
+        interpreter.by_default[key.removeprefix("!")] = usual
+
+
+def _values(value: Value) -> tuple[Any, ...]:
+    return (value.value,) if isinstance(value, Const) else ()
 
 
 def _compare_key(value: Value) -> str:

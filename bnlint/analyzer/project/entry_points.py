@@ -33,7 +33,7 @@ def relevant_modules(project: Project, frameworks: frozenset[str]) -> set[int]:
     for module in project.modules:
         if module.facts.reads & frameworks:
             todo.append(module)
-        for target in _imported_modules(project, module):
+        for target in imported_modules(project, module):
             importers.setdefault(id(target), []).append(module)
     found: set[int] = set()
     while todo:
@@ -44,7 +44,8 @@ def relevant_modules(project: Project, frameworks: frozenset[str]) -> set[int]:
     return found
 
 
-def _imported_modules(project: Project, module: Module) -> Iterator[Module]:
+def imported_modules(project: Project, module: Module) -> Iterator[Module]:
+    """The project's modules that `module` imports, wherever in it."""
     for node in nodes.local_imports(module.facts.body):
         if isinstance(node, nodes.Import):
             targets = [project.resolve(name, module) for name, _ in node.names]
@@ -67,7 +68,7 @@ def _with_imports(project: Project, relevant: set[int]) -> Iterator[Module]:
         module = todo.pop()
         if id(module) not in found:
             found.add(id(module))
-            todo.extend(_imported_modules(project, module))
+            todo.extend(imported_modules(project, module))
     return (module for module in project.modules if id(module) in found)
 
 
@@ -238,7 +239,7 @@ class CallGraph:
             if (
                 id(module) in self.relevant
                 and self._is_root(function, owner, mentioned)
-                and not _is_test(root)
+                and not is_test(root)
             ):
                 yield root
 
@@ -257,7 +258,7 @@ class CallGraph:
             and self._may_build(function)
             and not function.name.startswith("__")
             and ("." not in function.qualname or owner)
-            and not _is_test(root := Root(module, function, owner))
+            and not is_test(root := Root(module, function, owner))
             and id(function) not in called
         }
         for root in self._callers_first(waiting):
@@ -316,7 +317,7 @@ class CallGraph:
         if function.name.startswith("__") and function.name != "__call__":
             return False
         itself = 1 if function.name in function.reads else 0
-        if mentioned.get(function.name, 0) > itself and not is_model_fn(function):
+        if mentioned.get(function.name, 0) > itself and not is_model_fn(function, self.words):
             return False
         if self._may_log_logits(function.reads):
             return True
@@ -333,17 +334,15 @@ def _contents(value: nodes.Expr) -> set[str]:
     return set()
 
 
-def is_model_fn(function: nodes.FunctionDef | None) -> bool:
+def is_model_fn(function: nodes.FunctionDef | None, words: Words) -> bool:
     """An estimator's model_fn: takes `mode` and makes an EstimatorSpec."""
     if function is None:
         return False
     takes_mode = any(param.name == "mode" for param in function.params)
-    return takes_mode and bool(
-        function.reads & {"EstimatorSpec", "TPUEstimatorSpec", "ModelFnOps", "ModeKeys"}
-    )
+    return takes_mode and bool(function.reads & words.specs)
 
 
-def _is_test(root: Root) -> bool:
+def is_test(root: Root) -> bool:
     """A test, of unittest or pytest: they build networks in any mode on purpose."""
     cls = root.module.facts.classes.get(root.owner)
     names = [nodes.dotted(base) for base in cls.bases] if cls is not None else []

@@ -34,6 +34,7 @@ class Named(Protocol):
 
 T = TypeVar("T", bound=Named)
 MAX_SUFFIX = 5  # parts of a name that is looked for anywhere in a project
+REFERENCE_SLIM = frozenset(["bnlint", "bnlint.slim"])  # `from bnlint import slim`
 MAX_ABOVE = 50  # folders above a file that are considered
 
 
@@ -72,6 +73,8 @@ class NameIndex(Generic[T]):
         project does not tell us: if there is no such file, one of the same project whose path ends
         in `name` is meant, provided that a single one is nearest to the importer.
         """
+        if name in REFERENCE_SLIM:
+            return None  # known by what it does, as slim is, beside its own sources, too
         library = name.partition(".")[0] in LIBRARIES
         path = name.replace(".", "/")
         folders = list(_search_path(importer))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from bnlint.analyzer.project.module_index import NameIndex, Place, posix
 from bnlint.analyzer.syntax import nodes
+from bnlint.program.whole_project import WholeProject
 
 
 @dataclass(eq=False)
@@ -36,16 +38,22 @@ class Project:
     Args:
       facts: of each file.
       places: where each file is; by default where its path says, from the current folder.
+      keras: the Keras that the settings name ("tf1", "2", "3"), or "".
     """
 
-    def __init__(self, facts: Iterable[nodes.ModuleFacts], places: Iterable[Place] = ()) -> None:
+    def __init__(
+        self, facts: Iterable[nodes.ModuleFacts], places: Iterable[Place] = (), keras: str = ""
+    ) -> None:
+        self.keras = keras
         known = list(facts)
         where = list(places) or [Place(posix(os.path.abspath(item.path))) for item in known]
         pairs = zip(known, where, strict=True)
         self.modules: list[Module] = [Module(item, place) for item, place in pairs]
-        # Command line flags: name -> {name of the module that defines it: its known values}.
-        self.flags: dict[str, dict[str, tuple[object, ...]]] = {}
+        # Command line flags: name -> {name of the module that defines it: its setting}.
+        self.flags: dict[str, dict[str, Any]] = {}
         self.index = NameIndex(self.modules)
+        # What the files say together; gathered before programs are followed.
+        self.whole = WholeProject()
         self._namespaces: dict[str, Module] = {}
 
     def resolve(self, name: str, importer: Module) -> Module | None:

@@ -33,12 +33,14 @@ class Words(msgspec.Struct, frozen=True):
       builds: without one of these nearby there is nothing that any rule could say.
       acts: a network alone is neither right nor wrong: something must train, evaluate or save it.
       ends: what trains, evaluates or restores: the end of a program.
+      specs: what a function with a parameter `mode` mentions if it is an estimator's model_fn.
     """
 
     frameworks: frozenset[str]
     builds: frozenset[str]
     acts: frozenset[str]
     ends: frozenset[str]
+    specs: frozenset[str]
 
 
 class Import(msgspec.Struct, array_like=True, frozen=True):

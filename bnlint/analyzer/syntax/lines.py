@@ -56,14 +56,12 @@ class Line:
       start, end: offsets of its first character, indentation included, and after its last line.
       indent: the whitespace before it.
       word: its first word, or its first character.
-      is_head: it ends in a colon, so that a block follows.
     """
 
     start: int
     end: int
     indent: str
     word: str
-    is_head: bool
 
 
 # Words at the start of a line which no expression in brackets holds there: a bracket that is open
@@ -93,9 +91,8 @@ def logical_lines(text: str) -> list[Line]:
             depth, current = 0, None
         begins = False
         if current is None:
-            current = Line(start, start, indent, token, False)
+            current = Line(start, start, indent, token)
             lines.append(current)
-        current.is_head = token == ":" and depth == 0
         depth = max(depth + (kind == "open") - (kind == "close"), 0)
     for line, following in itertools.pairwise(lines):
         line.end = following.start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from bnlint.analyzer.syntax.lines import tokens
@@ -19,6 +20,17 @@ _MAX_SQUARES = 10_000_000
 _BRACKET_OR_LINE = re.compile(r"[()\[\]{}\n\r]")
 _CASE = re.compile(r"^[ \t\f]*case\b", re.MULTILINE)
 _OPERATORS = frozenset("and or not if else lambda await yield from for".split())
+# libcst takes about 25 microseconds and 2.5 KB for a token. Of the sources of TensorFlow, SciPy and
+# mypy, generated ones included, the largest has 132,000.
+MAX_TOKENS = 250_000
+
+
+def too_large(text: str) -> bool:
+    """Parsing `text` would take more than some 6 seconds and 600 MB, whatever is in it."""
+    if len(text) <= MAX_TOKENS:
+        return False
+    code = (token for token in tokens(text) if token.kind not in ("blank", "end"))
+    return next(itertools.islice(code, MAX_TOKENS, None), None) is not None
 
 
 def nested_too_deeply(text: str) -> bool:

@@ -4,6 +4,9 @@ libcst's position providers make an object for every node, whitespace included, 
 half times as long as parsing. This is the same walk (a node's code is written in order, so the
 offset is the length so far), which keeps two numbers for each expression and statement only, and
 takes a third of the time of parsing.
+
+libcst has no public way to write a module into a state of one's own: `Module.code_for_node` makes
+its own, and the position providers of libcst.metadata call `Module._codegen`, as is done here.
 """
 
 from __future__ import annotations

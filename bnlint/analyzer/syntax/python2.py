@@ -27,7 +27,7 @@ def _tool(print_function: bool) -> Any:
     from fissix.pgen2 import driver
 
     packaged = driver.load_packaged_grammar
-    # Its own grammar is read anew: fissix would trust a pickle in the user's cache folder, and
+    # Its own grammar is read each time: fissix would trust a pickle in the user's cache folder, and
     # fail where there is none and it cannot be written.
     driver.load_packaged_grammar = lambda _, source: driver.load_grammar(
         source, save=False, force=True

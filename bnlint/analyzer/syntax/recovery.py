@@ -21,6 +21,8 @@ from bnlint.analyzer.syntax.nodes import line_starts
 
 TOO_DEEP = "nested too deeply to be analyzed"
 MAX_LINES = 10  # lines of a text that are left out one by one; after that, whole statements
+MAX_RETRIED = 500_000  # characters of a statement that are parsed again without a line
+_BATCH = 10_000  # characters of statements that are parsed together: few of them are at fault
 MAX_CONVERTED = 500_000  # characters; converting takes ten times as long as parsing
 
 
@@ -39,12 +41,10 @@ class Recovered:
     Attributes:
       text: Python 3 of as many lines.
       problems: why lines were left out, one problem each.
-      is_python2: some of it was converted.
     """
 
     text: str = ""
     problems: list[Problem] = field(default_factory=list)
-    is_python2: bool = False
 
 
 def recovered(text: str) -> Recovered:
@@ -52,12 +52,12 @@ def recovered(text: str) -> Recovered:
     result = Recovered()
     parts: list[str] = []
     line = 0
-    for statement in _top_level(text):
+    for statement in _suspects(text):
         problem = problem_in(statement)
         if problem is not None:
-            converted = _converted(statement, text)
+            converted = _converted(statement, text) if problem.message != TOO_DEEP else None
             if converted is not None:
-                statement, result.is_python2 = converted, True
+                statement = converted
             else:
                 statement = _without_bad_lines(statement, problem, line, result.problems)
         parts.append(statement)
@@ -105,6 +105,24 @@ def _converted(statement: str, text: str) -> str | None:
     return converted if converted is not None and problem_in(converted) is None else None
 
 
+def _suspects(text: str) -> Iterator[str]:
+    """The statements of `text`; those that can be read together, in one piece."""
+    batch: list[str] = []
+    size = 0
+    for statement in _top_level(text):
+        if size + len(statement) > _BATCH:
+            yield from _split(batch)
+            batch, size = [], 0
+        batch.append(statement)
+        size += len(statement)
+    yield from _split(batch)
+
+
+def _split(batch: list[str]) -> list[str]:
+    whole = "".join(batch)
+    return [whole] if len(batch) > 1 and problem_in(whole) is None else batch
+
+
 def _top_level(text: str) -> Iterator[str]:
     """The statements that begin without indentation, each with its blocks and decorators."""
     start, decorated = 0, False
@@ -121,7 +139,8 @@ def _without_bad_lines(statement: str, problem: Problem, line: int, problems: li
     """A statement with `pass` for what does not parse; problems count lines from `line`."""
     current: Problem | None = problem
     done: set[int] = set()
-    while current is not None and len(problems) < MAX_LINES and current.message != TOO_DEEP:
+    most = min(MAX_LINES - len(problems), max(MAX_RETRIED // len(statement), 1))
+    while current is not None and len(done) < most and current.message != TOO_DEEP:
         lines = logical_lines(statement)
         offset = line_starts(statement)[min(current.line, len(line_starts(statement))) - 1]
         at = max(bisect.bisect_right([item.start for item in lines], offset) - 1, 0)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bnlint.runtime.graph.table import (
-    _KEPT_ATTRS,
-    _PORTS,
     ASSIGN_OPS,
+    KEPT_ATTRS,
+    PORTS,
     Edge,
     Function,
     Graph,
@@ -103,7 +103,7 @@ def _read_attrs(node: Node, proto: Any, functions: Mapping[str, Any]) -> None:
             calls += [(key, one.name) for one in value.list.func]
         elif kind == "tensor" and key == "value":
             node.tensor = value.tensor
-        elif key in _KEPT_ATTRS and kind is not None:
+        elif key in KEPT_ATTRS and kind is not None:
             found = value.s.decode("utf-8", "replace") if kind == "s" else getattr(value, kind)
             node.attrs[key] = found
     # Graphs may name functions which only the runtime knows (gradients, transforms).
@@ -154,7 +154,7 @@ def _edge(
     port = int(rest[-1])
     if len(rest) == 2:
         outputs = returned.get(table.nodes[number].op, ())
-        port += outputs.index(rest[0]) if rest[0] in outputs else _PORTS.get(rest[0], 0)
+        port += outputs.index(rest[0]) if rest[0] in outputs else PORTS.get(rest[0], 0)
     return number, port
 
 

@@ -41,7 +41,7 @@ _CASE_OPS = frozenset({"Case", "StatelessCase"})
 _CALL_OPS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # In function bodies an input is "node:output_name:index". Of the ops whose ports matter here,
 # these outputs are not the first.
-_PORTS = {
+PORTS = {
     "batch_mean": 1,
     "batch_variance": 2,
     "reserve_space_1": 3,
@@ -49,7 +49,7 @@ _PORTS = {
     "reserve_space_3": 5,
     "output_true": 1,
 }
-_KEPT_ATTRS = ("is_training", "epsilon", "shared_name", "dtype")
+KEPT_ATTRS = ("is_training", "epsilon", "shared_name", "dtype")
 _RESOURCE = 20  # DataType.DT_RESOURCE
 _FOLLOWED = 256  # how many hand-overs are followed before a value counts as unknown
 

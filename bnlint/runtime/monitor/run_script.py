@@ -30,7 +30,7 @@ from bnlint.runtime.report import GraphReport
 _LIBRARIES = tuple(
     os.path.join(folder, "")
     for folder in {
-        str(Path(__file__).parent.parent),
+        str(Path(__file__).parents[2]),
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     }
 )

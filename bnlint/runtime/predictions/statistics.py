@@ -6,7 +6,7 @@ inequality, so its false-alarm rate is at most `alpha` at every sample size, for
 distribution inside the margin, not only for large samples as with chi-square or G. The price
 is power on small samples, which suits a tool where a false alarm costs more than a missed one.
 The rows are taken to be predicted independently of each other, which inference mode ensures.
-`tests/runtime/test_predictions_stats.py` measures the false-alarm rates on the boundary of the
+`tests/runtime/predictions/test_statistics.py` measures the false-alarm rates on the boundary of the
 null hypotheses, where they are largest.
 """
 

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bnlint.execution.executor import limit_memory
 from bnlint.runtime.moving_statistics import Statistics
 from bnlint.runtime.stored.keras_files import KerasFile, KerasLayer, read_keras
 from bnlint.runtime.stored.protos import LoadError
@@ -63,24 +64,13 @@ def read_keras_isolated(path: Path, seconds: float = _SECONDS) -> KerasFile:
 
 def main(path: str) -> None:
     """Read the file and write it to stdout, as an `.npz` file with a JSON part."""
-    _limit_memory()
+    limit_memory(_MEMORY)
     try:
         packed = _packed(read_keras(Path(path)))
     except (LoadError, OSError, MemoryError) as error:
         sys.stderr.write(str(error) or type(error).__name__)
         raise SystemExit(_REFUSED) from None
     sys.stdout.buffer.write(packed)
-
-
-def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    limit = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
-    resource.setrlimit(resource.RLIMIT_AS, (limit, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _packed(found: KerasFile) -> bytes:

@@ -48,6 +48,7 @@ from bnlint.analyzer.interpreter.values.symbols import (
     VariableSet,
     leaves,
     next_number,
+    root_of,
     short_key,
     symbol_of,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "join",
     "leaves",
     "next_number",
+    "root_of",
     "short_key",
     "symbol_of",
     "truth",

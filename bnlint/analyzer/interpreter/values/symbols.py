@@ -50,11 +50,12 @@ class Setting(Value, msgspec.Struct, frozen=True, eq=False):
 
     Conditions on it are undecided. `hints` are values it is known to be able to take (its default
     first, then its choices): a network that is chosen by name is followed with the first that fits.
-    `key` is its identity.
+    `key` is its identity. `default` holds what it is when the user gives nothing, if that is known.
     """
 
     key: str
     hints: tuple[Any, ...] = ()
+    default: tuple[Any, ...] = ()
 
 
 class Slots(dict[Any, Any]):
@@ -96,6 +97,18 @@ class Method(Value, msgspec.Struct, frozen=True, eq=False):
     receiver: Value
     name: str
 
+    def held(self) -> tuple[Value | None, ...]:
+        """An attribute of something that is not known is not known either."""
+        root = root_of(self)
+        return (root,) if isinstance(root, Symbol) and root.unknown else ()
+
+
+def root_of(value: Value) -> Value:
+    """`x` of `x.shape.as_list`: what attributes of attributes were read from."""
+    while isinstance(value, Method):
+        value = value.receiver
+    return value
+
 
 class VariableSet(msgspec.Struct, frozen=True):
     """Which variables a list of variables holds, or gradients are of.
@@ -103,7 +116,8 @@ class VariableSet(msgspec.Struct, frozen=True):
     Attributes:
       collections: the graph collections that they were read from: "trainable_variables".
       scopes: the scopes that they were limited to.
-      models: the Keras models whose they are, by number.
+      models: the Keras models whose they are, by number; statistics_of: those of which it holds
+        the non-trainable ones, too.
       filtered: a condition that is not decided left some of them out; it kept, or dropped, those
         that it calls "moving" or "batch_norm".
       partial: gradients of some of the trainable variables only.
@@ -112,6 +126,7 @@ class VariableSet(msgspec.Struct, frozen=True):
     collections: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     models: frozenset[int] = frozenset()
+    statistics_of: frozenset[int] = frozenset()
     filtered: bool = False
     keeps_statistics: bool = False
     drops_statistics: bool = False
@@ -125,6 +140,7 @@ class VariableSet(msgspec.Struct, frozen=True):
             self.collections | other.collections,
             self.scopes | other.scopes,
             self.models | other.models,
+            self.statistics_of | other.statistics_of,
             self.filtered or other.filtered,
             self.keeps_statistics or other.keeps_statistics,
             self.drops_statistics or other.drops_statistics,
