@@ -246,7 +246,7 @@ class FastMomentum:
 
 
 def forgets_quickly(program: Program, limit: float) -> Iterator[FastMomentum]:
-    """Trained batch norms whose momentum is at most `limit`, one for each place that sets it.
+    """Trained batch norms whose momentum is at most `limit`, one for each function that sets it.
 
     A momentum of 0 keeps the last batch's statistics on purpose.
     """
@@ -260,9 +260,9 @@ def forgets_quickly(program: Program, limit: float) -> Iterator[FastMomentum]:
         else:
             is_trained = norm.api == "tf.layers" and bool(program.trained(norm))
             is_used = any(other is norm for _, other in program.evaluated())
-        place = norm.definition or norm.location
-        if is_trained and place not in seen:
-            seen.add(place)
+        builder = norm.frames[-1].location if norm.frames else norm.location.path
+        if is_trained and (builder, norm.decay) not in seen:
+            seen.add((builder, norm.decay))
             yield FastMomentum(norm, is_used)
 
 

@@ -25,6 +25,9 @@ TRAINING = frozenset(["train", "training", "trainer", "fit", "learn"])
 _TRAIN_OPS = frozenset(
     "train training optimizer optimize minimize adam momentum sgd step gradient".split()
 )
+_VARIABLES = frozenset(
+    "weight weights bias biases kernel gamma beta mean variance lr rate var variable".split()
+)
 # Few-shot learning normalizes each task by itself.
 FEW_SHOT = frozenset("support query episode maml adapt adapted".split())
 _FLAG = frozenset(["train", "training", "istraining", "istrain", "phase"])
@@ -39,6 +42,11 @@ def names_eval_data(name: str) -> bool:
     """A name such as `test_images`, `x_val` or `data.validation.labels`."""
     found = words(name)
     return not EVALUATION.isdisjoint(found) and TRAINING.isdisjoint(found)
+
+
+def names_variable(name: str) -> bool:
+    """A tensor's name that is a variable's, such as `fc/weights:0`: no output of a network."""
+    return not _VARIABLES.isdisjoint(words(name)[-1:])
 
 
 def names_train_op(name: str) -> bool:

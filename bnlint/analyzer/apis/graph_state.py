@@ -42,7 +42,7 @@ from bnlint.program.events import (
     TrainOp,
 )
 from bnlint.program.keras import purpose_of
-from bnlint.program.words import names_train_op, names_training_flag
+from bnlint.program.words import names_train_op, names_training_flag, names_variable
 
 
 @dataclass
@@ -420,6 +420,8 @@ class Recorder:
         )
         if name is None:
             return held.replace(unknown=True)
+        if names_variable(name):
+            return Symbol(key=self.tensor_key(name), incomplete=True)
         return held.replace(key=self.tensor_key(name), unknown=names_train_op(name))
 
     def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], frozenset[str], bool]:
