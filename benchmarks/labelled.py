@@ -23,7 +23,6 @@ import collections
 import json
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -134,22 +133,21 @@ def lint(label: dict[str, Any], checkouts: Path) -> list[Found] | None:
 
 
 def _unpack(clone: Path, commit: str, folder: str) -> bool:
-    archive = subprocess.Popen(
-        ["git", "-C", str(clone), "archive", commit], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    assert archive.stdout is not None
-    try:
-        with tarfile.open(fileobj=archive.stdout, mode="r|") as tar:
-            tar.extractall(folder, filter=_source_only)
-    except tarfile.TarError:
+    """Writes the commit's files that bnlint reads; no links, and none that the clone lacks."""
+    git = ["git", "-C", str(clone)]
+    tree = subprocess.run([*git, "ls-tree", "-rz", commit], capture_output=True, text=True)
+    if tree.returncode:
         return False
-    return archive.wait() == 0
-
-
-def _source_only(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    """Plain files that bnlint reads; no links."""
-    wanted = member.isdir() or (member.isfile() and member.name.endswith(SUFFIXES))
-    return tarfile.data_filter(member, folder) if wanted else None
+    entries = [line.split("\t", 1) for line in tree.stdout.split("\0") if line]
+    for head, name in entries:
+        mode, _, blob = head.split()
+        if mode.startswith("100") and name.endswith(SUFFIXES):
+            read = subprocess.run([*git, "cat-file", "blob", blob], capture_output=True)
+            if read.returncode == 0:
+                path = Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(read.stdout)
+    return True
 
 
 def _findings(output: bytes) -> Iterator[Found]:
