@@ -277,13 +277,13 @@ def omitting_call(program: Program, norm: BatchNorm) -> Location | None:
     own = frame.training_parameter
     if own is None or own.passed or frame.call is None:
         return None
-    for other in program.batch_norms:
-        theirs = other.frames[-1] if other.frames else None
-        if theirs is not None and theirs.location == frame.location:
-            parameter = theirs.training_parameter
-            if parameter is not None and parameter.passed:
-                return frame.call
-    return None
+    same_function = (
+        other.frames[-1].training_parameter
+        for other in program.batch_norms
+        if other.frames and other.frames[-1].location == frame.location
+    )
+    passed = any(parameter is not None and parameter.passed for parameter in same_function)
+    return frame.call if passed else None
 
 
 def _flag_place(norm: BatchNorm) -> Location:

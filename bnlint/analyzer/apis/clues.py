@@ -9,6 +9,8 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.program.events import Clue, ClueKind, Frame
 from bnlint.program.words import EVALUATION, INFERENCE, SAMPLING, TRAINING, names_eval_data, words
 
+_WANTS_INFERENCE = EVALUATION | INFERENCE
+
 
 def data_clues(
     fetches: Value | None, feeds: Value | None, arguments: list[nodes.Argument]
@@ -78,7 +80,7 @@ def _purpose(names: Iterable[str], kind: ClueKind) -> Iterator[Clue]:
         found = words(name)
         if not TRAINING.isdisjoint(found):
             continue
-        if not (EVALUATION | INFERENCE).isdisjoint(found):
+        if not _WANTS_INFERENCE.isdisjoint(found):
             yield Clue(kind, name)
         elif not SAMPLING.isdisjoint(found):
             yield Clue(ClueKind.SAMPLING, name)

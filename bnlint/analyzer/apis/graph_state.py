@@ -521,12 +521,8 @@ class Recorder:
         return ""
 
     def _family(self, norm: BatchNorm) -> set[BatchNorm]:
-        root = norm
-        while root.reuses is not None:
-            root = root.reuses
-        return {
-            other for other in self.program.batch_norms if other is root or _root(other) is root
-        }
+        root = _root(norm)
+        return {other for other in self.program.batch_norms if _root(other) is root}
 
     def _finish_read(self, read: CollectionRead) -> None:
         returned = set(read.batch_norms)
