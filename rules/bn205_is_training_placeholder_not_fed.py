@@ -1,9 +1,10 @@
 """BN205: an is_training placeholder that a run does not feed, or feeds with the wrong value."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bnlint.findings import Confidence, Finding, Related, Severity
-from bnlint.program.events import Flag, FlagKind, Program, SessionRun
+from bnlint.program.events import FedSetting, Flag, FlagKind, Program, SessionRun, together
 from bnlint.program.keras import runs_without_learning_phase
 from bnlint.program.words import names_training_flag
 from bnlint.rule import Rule, example
@@ -67,14 +68,35 @@ def _unfed(runs: list[SessionRun], flag: Flag) -> Iterator[Finding]:
 
 def _evaluated_with_true(program: Program, runs: list[SessionRun], flag: Flag) -> Iterator[Finding]:
     restored = {evaluation.run for evaluation in program.evaluations}
+    training = [run for run in runs if run.train_ops]
     for run in runs:
-        if run.train_ops or _estimates(run) or _value(run, flag) is not True:
+        if run.train_ops or _estimates(run) or not (run.evaluates or run in restored):
             continue
-        if run.evaluates or run in restored:
+        setting = run.fed_by.get(flag.key)
+        if setting is not None:
+            yield from _evaluated_with_setting(run, flag, setting, training)
+        elif _value(run, flag) is True:
             how = "is fed True" if flag.key in run.feeds else "has the default True"
             yield _finding(
                 run, flag, f"this evaluation runs in training mode: the placeholder {how}"
             )
+
+
+def _evaluated_with_setting(
+    run: SessionRun, flag: Flag, setting: FedSetting, training: list[SessionRun]
+) -> Iterator[Finding]:
+    """The user chooses what is fed: for the training steps, too, or with the default True."""
+    beside = [step for step in training if together(step.path, run.path)]
+    if any(step.fed_by.get(flag.key) == setting for step in beside):
+        how = f"`{setting.name}`, as in the training steps"
+    elif setting.default is True:
+        how = f"`{setting.name}`, which is True by default"
+    else:
+        return
+    # Where one run of the program cannot do both, the user may well set it for the evaluation.
+    usual = Confidence.MEDIUM if beside or not training else Confidence.LOW
+    message = f"this evaluation runs in training mode: the placeholder is fed {how}"
+    yield replace(_finding(run, flag, message), confidence=usual)
 
 
 def _imported_with_true(program: Program) -> Iterator[Finding]:

@@ -78,6 +78,9 @@ def _of_run(program: Program, run: SessionRun) -> None:
         return
     trained = {norm for op in ops for norm in op.batch_norms}
     untrained = [norm for norm in run.batch_norms if norm not in trained]
+    if run.train_ops and not run.clues:  # it may well watch what it trains, by summaries
+        variables = {norm.built for norm in trained}
+        untrained = [norm for norm in untrained if norm.built not in variables]
     if untrained and not any(op.loss_opaque for op in ops):
         _add(program, run.location, "second net", untrained, run)
     shared = [norm for norm in run.batch_norms if norm in trained]

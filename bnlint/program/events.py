@@ -412,6 +412,19 @@ class Clue:
     text: str
 
 
+@dataclass(frozen=True)
+class FedSetting:
+    """A setting of the user that a flag is fed: `FLAGS.is_training`.
+
+    Attributes:
+      name: its identity, as rules may print it.
+      default: what it is when the user gives nothing, None if that is not known.
+    """
+
+    name: str
+    default: bool | None
+
+
 @dataclass(eq=False)
 class SessionRun:
     """One `sess.run(fetches, feed_dict)` (also `tensor.eval()`, `op.run()`).
@@ -424,6 +437,8 @@ class SessionRun:
         train op (fetched, grouped, or control dependencies of what is fetched).
       feeds: flag key -> fed value (True, False, or None for unknown). See LEARNING_PHASE_KEY.
       fed_numbers: the keys of `feeds` that are fed a number, not a bool.
+      fed_by: the setting that the user gives, where a flag is fed one: its name, and what it is by
+        default (None if that is not known).
       feeds_unknown: the feed_dict is not fully known.
       clues: why it may be an evaluation, strongest first; empty when nothing says so.
       frames, graph, conditional, path, time: see BatchNorm.
@@ -443,6 +458,7 @@ class SessionRun:
     time: int
     path: Path = field(default_factory=dict, repr=False)
     fed_numbers: frozenset[str] = frozenset()
+    fed_by: dict[str, FedSetting] = field(default_factory=dict)
 
     @property
     def evaluates(self) -> bool:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from bnlint.analyzer.apis.feeds import feeds_of
 from bnlint.analyzer.apis.hand_written import HandWritten
 from bnlint.analyzer.apis.keras_outputs import Activations
-from bnlint.analyzer.interpreter.containers import identity_of
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
     Const,
-    DictValue,
     ListValue,
     Object,
     Symbol,
@@ -43,6 +42,8 @@ from bnlint.program.events import (
 )
 from bnlint.program.keras import purpose_of
 from bnlint.program.words import names_train_op, names_training_flag, names_variable
+
+_Timed = TypeVar("_Timed", BatchNorm, TrainOp)
 
 
 @dataclass
@@ -122,6 +123,14 @@ class Recorder:
 
     def remember_path(self, event: object) -> None:
         self.paths[id(event)] = self.interpreter.path
+
+    def _on_path(self, events: Iterable[_Timed]) -> list[_Timed]:
+        """Those of `events` that can have happened before this one, in their order."""
+        path = self.interpreter.path
+        return sorted(
+            (event for event in events if self.compatible(event, path)),
+            key=lambda event: event.time,
+        )
 
     def compatible(self, event: object, path: dict[str, bool]) -> bool:
         """`event` and something on `path` can happen in the same run of the program."""
@@ -322,11 +331,11 @@ class Recorder:
     ) -> Symbol:
         """Records a train op; `updates` are the ops it attaches by itself."""
         path = self.interpreter.path
-        norms = [norm for norm in loss.batch_norms if self.compatible(norm, path)]
+        norms = self._on_path(loss.batch_norms)
         own = self.op(symbol_of(loss, updates))
         event = TrainOp(
             location=self.here(node), api=api, statement=self.simple_statement(node),
-            tf_name=self.tf_name(), batch_norms=sorted(norms, key=lambda norm: norm.time),
+            tf_name=self.tf_name(), batch_norms=norms,
             loss_unknown=loss.incomplete, attaches_updates=attaches_updates,
             update_ops_argument=update_ops_argument,
             control_blocks=[block for block, _ in self.controls],
@@ -358,18 +367,18 @@ class Recorder:
     ) -> SessionRun:
         """Records a Session.run of `fetches` with `feeds`."""
         symbol = symbol_of(fetches)
-        fed, numbers, unknown = self._feeds(feeds)
-        # A tensor that is fed is not computed: `run(decoded, {latent: z})` runs no encoder.
-        cut = symbol_of(feeds.rest).batch_norms if isinstance(feeds, DictValue) else ()
+        path = self.interpreter.path
+        fed = feeds_of(feeds, self.tensor_key, path)
+        imported = not fed.values.keys().isdisjoint(self.program.imported_tensors)
         event = SessionRun(
             location=self.here(node), fetches_unknown=symbol.unknown or _fetches_train_op(fetches),
-            train_ops=sorted(symbol.train_ops, key=lambda op: op.time),
-            batch_norms=sorted(symbol.batch_norms.difference(cut), key=lambda norm: norm.time),
-            updates=[], feeds=fed, feeds_unknown=unknown or others_may_feed,
-            clues=tuple(dict.fromkeys((*self._fed_false(fed), *clues))),
+            train_ops=self._on_path(symbol.train_ops),
+            batch_norms=self._on_path(symbol.batch_norms - fed.cut),
+            updates=[], feeds=fed.values, feeds_unknown=fed.unknown or imported or others_may_feed,
+            clues=tuple(dict.fromkeys((*self._fed_false(fed.values), *clues))),
             frames=tuple(self.interpreter.frames),
             graph=self.graph, conditional=self.conditional, time=self.interpreter.tick(),
-            path=self.interpreter.path, fed_numbers=numbers,
+            path=path, fed_numbers=frozenset(fed.numbers), fed_by=fed.by,
         )  # fmt: skip
         self.remember_path(event)
         self.run_symbols[id(event)] = symbol
@@ -423,26 +432,6 @@ class Recorder:
         if names_variable(name):
             return Symbol(key=self.tensor_key(name), incomplete=True)
         return held.replace(key=self.tensor_key(name), unknown=names_train_op(name))
-
-    def _feeds(self, value: Value | None) -> tuple[dict[str, bool | None], frozenset[str], bool]:
-        """(flag key -> fed bool or None, keys fed a number, whether more may be fed)."""
-        if value is None or (isinstance(value, Const) and value.value is None):
-            return {}, frozenset(), False
-        if not isinstance(value, DictValue):
-            return {}, frozenset(), True
-        fed: dict[str, bool | None] = {}
-        numbers = set()
-        unknown = value.rest is not None
-        for name, item in value.items.items():
-            key = identity_of(name)
-            if not key and isinstance(name, str):  # fed by its name, "is_training:0"
-                key = self.tensor_key(name)
-                unknown |= key in self.program.imported_tensors
-            if key:
-                fed[key] = _fed_value(item)
-                if isinstance(item, Const) and not isinstance(item.value, bool):
-                    numbers.add(key)
-        return fed, frozenset(numbers), unknown
 
     def _fed_false(self, fed: dict[str, bool | None]) -> Iterator[Clue]:
         for key, value in fed.items():
@@ -621,15 +610,6 @@ def _fetches_train_op(fetches: Value) -> bool:
     """Something is fetched by a name such as "train_op"."""
     names = (constant(item, str) for item in list_of(fetches))
     return any(names_train_op(name) for name in names if name is not None)
-
-
-def _fed_value(item: Value) -> bool | None:
-    """What numpy makes of a fed value; a tf.Variable is an object, and so True (TF 1.15.5)."""
-    if isinstance(item, Const) and isinstance(item.value, bool | int):
-        return bool(item.value)
-    if isinstance(item, Symbol) and item.key.startswith("variable") and item.flag is not None:
-        return True
-    return None
 
 
 def list_of(value: Value | None) -> list[Value]:

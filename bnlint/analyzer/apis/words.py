@@ -17,6 +17,7 @@ from bnlint.analyzer.apis import (
     sessions,
     settings,
     slim,
+    summaries,
     switches,
     tapes,
     tf_layers,
@@ -31,7 +32,7 @@ from bnlint.analyzer.project.prescan import Words
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
     keras, keras_copies, keras_training, tapes, python, settings, slim, networks, tf_layers,
-    custom_batch_norm, switches,
+    custom_batch_norm, summaries, switches,
 )  # fmt: skip
 
 WORDS = Words(

@@ -111,7 +111,10 @@ def joined(left: ListValue, right: ListValue) -> Symbol | None:
 
 
 def keyed(target: DictValue, index: Value, value: Value) -> dict[Any, Value]:
-    """The slot that `target[index] = value` changes, and its new value."""
+    """The slots that `target[index] = value` changes, and their new values."""
+    if isinstance(index, Choice):  # `{model.training: True}` of either of two classes
+        options = [keyed(target, option, value) for option in index.options]
+        return {slot: changed for option in options for slot, changed in option.items()}
     key = dict_key(index)
     is_full = len(target.slots) > MAX_KEYS and target.get(key) is None
     if key is None or is_full:  # a fed tensor's key keeps what it is computed from
