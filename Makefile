@@ -29,7 +29,7 @@ format:  ## repair what ruff can
 	$(PYTHON) -m ruff format .
 
 docs:  ## the site, with strict links, in build/site
-	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict -f docs/mkdocs.yml -d ../build/site
+	$(PYTHON) -m sphinx -q -W -b dirhtml -c docs docs/pages build/site
 
 ci:  ## everything that a change must pass
 	.ci/run

@@ -67,6 +67,7 @@ class Rule:
       summary: one line, for `bnlint rules`.
       why: what TensorFlow does, and what the user then sees. Markdown.
       help: how to repair it. One or two sentences.
+      symptoms: what users see, in the words that they search for.
       bad, good: examples; every bad one is flagged where marked, no good one is flagged at all.
         The first of each is the rule's face: `bnlint explain` shows it.
       found_by: the commands that report it: "check" (the linter), "inspect" (with `bnlint run` and
@@ -82,6 +83,7 @@ class Rule:
     bad: tuple[Example, ...] = ()
     good: tuple[Example, ...] = ()
     found_by: tuple[str, ...] = ("check",)
+    symptoms: tuple[str, ...] = ()
     checker: Check | None = field(default=None, repr=False)
     project_checker: ProjectCheck | None = field(default=None, repr=False)
 

@@ -1,21 +1,20 @@
-"""MkDocs hook: a page for every rule, made from its rule file, and their index.
+"""A page for every rule, made from its rule file, and their index.
 
 What a page shows as bnlint's output and repair is what bnlint says about the rule's first bad
-example when the site is built. The cases in `fixtures/rules` have a page of their own, which the
-search leaves out: its programs would hide the rules. A picture `docs/reproductions/CODE.png` is
-shown when it is there (`bnlint reproduce CODE --png docs/reproductions/CODE.png` makes it).
+example when the site is built. What users call the mistake (`Rule.symptoms`) are entries of the
+search index. The cases in `fixtures/rules` have a page of their own, which the search leaves out:
+its programs would hide the rules. A picture `docs/reproductions/CODE.png` is shown when it is there
+(`bnlint reproduce CODE --png docs/reproductions/CODE.png` makes it).
 """
 
 from __future__ import annotations
 
 import difflib
 import io
-import textwrap
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 
 from bnlint.analyzer.analysis import analyze
 from bnlint.findings import Finding, Report
@@ -39,56 +38,52 @@ GROUPS = {
 }
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lists the rules' pages in the navigation."""
-    for section in config.nav or []:
-        if "Rules" in section:
-            section["Rules"] += [
-                {f"{rule.code} {rule.name}": f"rules/{rule.code}.md"}
-                for rule in all_rules().values()
-            ]
-    return config
-
-
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages."""
-    files.append(File.generated(config, "rules/index.md", content=index()))
+def write_rule_pages(folder: Path) -> None:
+    """Writes every page into `folder`. Files that are right already are left alone, so that
+    Sphinx builds anew only what changed."""
+    folder.mkdir(exist_ok=True)
+    pages = {"index.md": index()}
     for rule in all_rules().values():
-        files.append(File.generated(config, f"rules/{rule.code}.md", content=page(rule)))
-        if _cases(rule, "bad") or _cases(rule, "good"):
-            content = cases_page(rule)
-            files.append(File.generated(config, f"rules/{rule.code}-cases.md", content=content))
-        picture = PICTURES / f"{rule.code}.png"
-        if picture.exists():
-            uri = f"rules/{picture.name}"
-            files.append(File.generated(config, uri, abs_src_path=str(picture)))
-    return files
+        pages[f"{rule.code}.md"] = page(rule)
+        if _has_cases(rule):
+            pages[f"{rule.code}-cases.md"] = cases_page(rule)
+        if _picture(rule).exists():
+            shutil.copy2(_picture(rule), folder)
+    for name, text in pages.items():
+        path = folder / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
 
 
 def index() -> str:
     """The page that lists every rule by group."""
-    parts = ["# Rules", "`bnlint explain CODE` shows the same text on the terminal."]
+    parts = [
+        "# Rules",
+        "`bnlint explain CODE` shows the same text on the terminal. "
+        "[Symptoms](../symptoms.md) leads from what you see to a rule.",
+    ]
     for prefix, title in GROUPS.items():
         rules = [rule for rule in all_rules().values() if rule.code.startswith(prefix)]
         if rules:
-            rows = [f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.summary} |"
-                    for rule in rules]  # fmt: skip
-            table = "\n".join(["| code | name | what it finds |", "| --- | --- | --- |", *rows])
-            parts += [f"## {prefix}xx {title}", table]
+            lines = ["| code | name | what it finds | severity | repair |", "| - | - | - | - | - |"]
+            lines += [_index_row(rule) for rule in rules]
+            parts += [f"## {prefix}xx {title}", "\n".join(lines)]
+    pages = "\n".join(f"{rule.code} <{rule.code}>" for rule in all_rules().values())
+    parts.append(f"```{{toctree}}\n:hidden:\n\n{pages}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _index_row(rule: Rule) -> str:
+    repair = _repair(_findings_of(rule.code)) if rule.checker is not None else ""
+    cells = (f"[{rule.code}]({rule.code}.md)", rule.name, rule.summary, rule.severity.value, repair)
+    return f"| {' | '.join(cells)} |"
 
 
 def page(rule: Rule) -> str:
     """One rule's page."""
-    parts = [f"# {rule.code} {rule.name}", f"**{_sentence(rule.summary)}.**"]
-    findings = [finding for example in rule.bad for finding in _findings(rule, example)]
-    parts += [_facts(rule, findings), "## Why", rule.why.strip()]
-    if (PICTURES / f"{rule.code}.png").exists():
-        parts.append("## What you see")
-        parts.append(
-            f"[![Broken and fixed, trained and evaluated]({rule.code}.png)]({rule.code}.png)"
-        )
-        parts.append(f"`bnlint reproduce {rule.code}` runs these trainings and draws this.")
+    parts = [f"# {rule.code} {rule.name}", *_index_entries(rule)]
+    parts += [f"**{_sentence(rule.summary)}.**", _facts(rule)]
+    parts += ["## Why", rule.why.strip(), *_what_you_see(rule)]
     parts += ["## How to repair it", rule.help]
     if rule.bad:
         parts += _said(rule)
@@ -96,17 +91,34 @@ def page(rule: Rule) -> str:
         if examples:
             parts.append(f"## {title}")
         for example in examples:
-            parts += [f"### {_sentence(example.title)}", *_code(example)]
+            parts += [f"**{_sentence(example.title)}**", *_code(example)]
     count = len(_cases(rule, "bad")) + len(_cases(rule, "good"))
     if count:
         parts.append(f"[{count} more programs]({rule.code}-cases.md) are its test cases.")
     return "\n\n".join(parts) + "\n"
 
 
+def _index_entries(rule: Rule) -> Iterator[str]:
+    """What users call the mistake, for the search: an entry that is searched for comes first."""
+    for symptom in rule.symptoms:
+        yield f"```{{index}} ! single: {symptom}\n```"
+
+
+def _what_you_see(rule: Rule) -> Iterator[str]:
+    picture = _picture(rule)
+    if rule.symptoms or picture.exists():
+        yield "## What you see"
+    if rule.symptoms:
+        yield "\n".join(f"- {_sentence(symptom)}" for symptom in rule.symptoms)
+    if picture.exists():
+        yield f"[![Broken and fixed, trained and evaluated]({picture.name})]({picture.name})"
+        yield f"`bnlint reproduce {rule.code}` runs these trainings and draws this."
+
+
 def cases_page(rule: Rule) -> str:
     """The page with a rule's test cases, every one to open."""
     parts = [
-        "---\nsearch:\n  exclude: true\n---",
+        "---\nnosearch: true\norphan: true\n---",
         f"# {rule.code} {rule.name}: test cases",
         f"Programs that the tests of [{rule.code}]({rule.code}.md) run, besides the examples "
         f"on its page. A comment `# <- {rule.code}` marks the line of a finding.",
@@ -116,9 +128,17 @@ def cases_page(rule: Rule) -> str:
         if cases:
             parts.append(f"## {title}")
         for example in cases:
-            body = textwrap.indent("\n\n".join(_code(example)), "    ")
-            parts.append(f'??? example "{_sentence(example.title)}"\n\n{body}')
+            body = "\n\n".join(_code(example))
+            parts.append(f"::::{{dropdown}} {_sentence(example.title)}\n{body}\n::::")
     return "\n\n".join(parts) + "\n"
+
+
+def _has_cases(rule: Rule) -> bool:
+    return bool(_cases(rule, "bad") or _cases(rule, "good"))
+
+
+def _picture(rule: Rule) -> Path:
+    return PICTURES / f"{rule.code}.png"
 
 
 def _cases(rule: Rule, kind: str) -> list[Example]:
@@ -131,21 +151,32 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] if first.strip(",:").isalpha() else text
 
 
-def _facts(rule: Rule, findings: list[Finding]) -> str:
+def _facts(rule: Rule) -> str:
     """Severity, where it is found, and what the findings in the bad examples are like."""
     commands = " and ".join(f"`bnlint {command}`" for command in rule.found_by)
     rows = [("Severity", rule.severity.value), ("Found by", commands)]
     if rule.checker is not None:
+        findings = _findings_of(rule.code)
         levels = sorted({finding.confidence for finding in findings}, reverse=True)
-        fixes = {finding.fix.safe for finding in findings if finding.fix is not None}
-        repair = "`--fix`" if True in fixes else "`--fix --unsafe-fixes`" if fixes else "by hand"
         rows += [
             ("Confidence", " or ".join(level.value for level in levels)),
-            ("Repair", repair),
+            ("Repair", _repair(findings)),
         ]
     names, values = zip(*rows, strict=True)
     lines = (names, ["---"] * len(rows), values)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _repair(findings: Iterable[Finding]) -> str:
+    fixes = {finding.fix.safe for finding in findings if finding.fix is not None}
+    return "`--fix`" if True in fixes else "`--fix --unsafe-fixes`" if fixes else "by hand"
+
+
+@cache
+def _findings_of(rule_code: str) -> tuple[Finding, ...]:
+    """The findings of a rule in its bad examples."""
+    rule = all_rules()[rule_code]
+    return tuple(finding for example in rule.bad for finding in _findings(rule, example))
 
 
 def _findings(rule: Rule, example: Example) -> list[Finding]:
@@ -177,4 +208,4 @@ def _said(rule: Rule) -> Iterator[str]:
 
 def _code(example: Example) -> Iterator[str]:
     for path, text in example.files.items():
-        yield f'```python title="{path}"\n{text.rstrip()}\n```'
+        yield f"```{{code-block}} python\n:caption: {path}\n\n{text.rstrip()}\n```"

@@ -13,6 +13,15 @@ RULE = Rule(
     name="missing-update-ops",
     severity=Severity.ERROR,
     summary="batch norm is trained but nothing runs its UPDATE_OPS",
+    symptoms=(
+        "all test images get the same class",
+        "all predictions same class",
+        "moving_mean and moving_variance are not updated",
+        "moving_mean stays 0 and moving_variance stays 1",
+        "accuracy drops when is_training=False",
+        "low training loss, bad evaluation",
+        "good results with is_training=True, chance level with is_training=False",
+    ),
     why="""
 In TensorFlow 1 graphs a batch norm does not update its moving mean and variance when it is trained.
 It puts the update ops into the collection `tf.GraphKeys.UPDATE_OPS`, and `minimize` and

@@ -12,6 +12,10 @@ RULE = Rule(
     name="update-ops-not-attached",
     severity=Severity.ERROR,
     summary="update ops are collected, but the train step neither depends on them nor runs them",
+    symptoms=(
+        "update_ops has no effect",
+        "update_ops are collected but the moving mean does not change",
+    ),
     why="""
 Reading `tf.GraphKeys.UPDATE_OPS`, or grouping what it holds, only makes a Python list or a new op:
 nothing runs until a fetched op depends on it. Tying the updates to the loss (`with_dependencies`,

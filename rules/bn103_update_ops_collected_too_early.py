@@ -12,6 +12,10 @@ RULE = Rule(
     name="update-ops-collected-too-early",
     severity=Severity.ERROR,
     summary="UPDATE_OPS is read before the network is built",
+    symptoms=(
+        "tf.get_collection(UPDATE_OPS) is empty",
+        "update_ops is an empty list",
+    ),
     why="""
 `tf.get_collection` returns a copy of the collection as it is at that moment. Read before the
 network is built, the list is empty (or lacks the later layers), and `control_dependencies` over it

@@ -12,6 +12,7 @@ RULE = Rule(
     name="train-op-outside-control-dependencies",
     severity=Severity.ERROR,
     summary="the train op is made outside the control_dependencies block over the update ops",
+    symptoms=("control_dependencies has no effect on batch norm updates",),
     why="""
 `tf.control_dependencies` affects only ops that are *created* inside the block. A train op made
 outside it has no dependency on the update ops, not even when its loss went through `tf.identity` in

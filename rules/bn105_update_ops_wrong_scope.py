@@ -12,6 +12,10 @@ RULE = Rule(
     name="update-ops-wrong-scope",
     severity=Severity.ERROR,
     summary="a scope filter on UPDATE_OPS leaves out the trained network",
+    symptoms=(
+        "one of two networks does not update its batch norm",
+        "UPDATE_OPS with a scope returns an empty list",
+    ),
     why="""
 `tf.get_collection(key, scope)` keeps only ops whose name begins with `scope`. With the wrong scope
 (another tower, the other net of a GAN, a typo) the update ops of the trained network are left out

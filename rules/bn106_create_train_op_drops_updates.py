@@ -12,6 +12,7 @@ RULE = Rule(
     name="create-train-op-drops-updates",
     severity=Severity.ERROR,
     summary="create_train_op is given update_ops without the batch norm updates",
+    symptoms=("create_train_op does not update batch norm",),
     why="""
 `create_train_op` and `optimize_loss` run everything in UPDATE_OPS by default (`update_ops=None`).
 Any other value *replaces* that default: `update_ops=[]`, or a list without the batch norms'

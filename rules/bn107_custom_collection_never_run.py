@@ -12,6 +12,7 @@ RULE = Rule(
     name="custom-collection-never-run",
     severity=Severity.ERROR,
     summary="updates_collections names a collection that nothing runs",
+    symptoms=("updates_collections with a name of my own",),
     why="""
 With `updates_collections='name'` the update ops go to that collection and not to UPDATE_OPS.
 Neither `create_train_op` nor the usual `control_dependencies` over UPDATE_OPS sees them, so the

@@ -12,6 +12,11 @@ RULE = Rule(
     name="updates-run-in-eval",
     severity=Severity.ERROR,
     summary="an evaluation runs the moving-average updates",
+    symptoms=(
+        "evaluation changes the moving mean",
+        "accuracy changes each time the test set is evaluated",
+        "test data leaks into the moving statistics",
+    ),
     why="""
 Update ops move the statistics towards the batch they see. Run in evaluation they mix test data into
 the model: results depend on the order of the test batches, improve the longer it runs, and are not

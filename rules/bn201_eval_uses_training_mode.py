@@ -13,6 +13,12 @@ RULE = Rule(
     name="eval-uses-training-mode",
     severity=Severity.ERROR,
     summary="a network that is evaluated was built with is_training=True",
+    symptoms=(
+        "predictions depend on the other images of the batch",
+        "evaluation uses batch statistics",
+        "different results with batch size 1 in evaluation",
+        "same image, different prediction each time",
+    ),
     why="""
 In training mode batch norm normalizes with the statistics of the current batch and ignores the
 moving ones. An evaluation then depends on which images share a batch: batches of one image, or of

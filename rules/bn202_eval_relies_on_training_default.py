@@ -13,6 +13,10 @@ RULE = Rule(
     name="eval-relies-on-training-default",
     severity=Severity.ERROR,
     summary="a slim network that is evaluated relies on the default is_training=True",
+    symptoms=(
+        "slim batch norm is in training mode by default",
+        "slim evaluation without is_training=False",
+    ),
     why="""
 `slim.batch_norm` (and `tf.contrib.layers.batch_norm`) has `is_training=True` by default. A network
 that is evaluated without passing it normalizes with the statistics of the current batch and ignores

@@ -14,6 +14,10 @@ RULE = Rule(
     name="training-relies-on-inference-default",
     severity=Severity.ERROR,
     summary="batch norm is trained with its default training=False",
+    symptoms=(
+        "tf.layers batch normalization does not learn statistics",
+        "tf.layers.batch_normalization without training=True",
+    ),
     why="""
 `tf.layers.batch_normalization` has `training=False` by default (slim has `is_training=True`). A
 network that is trained without passing `training` normalizes with the moving statistics, which stay

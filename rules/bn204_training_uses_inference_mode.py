@@ -12,6 +12,10 @@ RULE = Rule(
     name="training-uses-inference-mode",
     severity=Severity.ERROR,
     summary="a network is trained with is_training=False",
+    symptoms=(
+        "training with is_training=False",
+        "loss becomes NaN or training is unstable with is_training=False",
+    ),
     why="""
 With `is_training=False` batch norm normalizes with the moving statistics and creates no update ops.
 Trained from scratch, they stay at mean 0 and variance 1: the layers are scaled and shifted but

@@ -14,6 +14,10 @@ RULE = Rule(
     name="is-training-placeholder-not-fed",
     severity=Severity.ERROR,
     summary="an is_training placeholder that a run does not feed, or feeds with the wrong value",
+    symptoms=(
+        "is_training placeholder is not fed",
+        "placeholder_with_default stays at its default",
+    ),
     why="""
 A network that is switched by a placeholder needs it in every run. Without a default, a run that
 does not feed it fails. With the default False (or fed False) training normalizes with moving

@@ -12,6 +12,10 @@ RULE = Rule(
     name="arg-scope-misses-batch-norm",
     severity=Severity.ERROR,
     summary="an arg_scope sets is_training, but not for the batch norm inside it",
+    symptoms=(
+        "arg_scope does not set is_training",
+        "slim.batch_norm ignores arg_scope",
+    ),
     why="""
 `arg_scope` sets arguments for the functions in its list and for no others, and an inner
 `normalizer_params` replaces the outer one as a whole. A batch norm that does not get `is_training`

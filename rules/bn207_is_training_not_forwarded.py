@@ -12,6 +12,10 @@ RULE = Rule(
     name="is-training-not-forwarded",
     severity=Severity.ERROR,
     summary="a network takes is_training and its batch norm does not get it",
+    symptoms=(
+        "is_training makes no difference",
+        "is_training argument is ignored",
+    ),
     why="""
 The function has a parameter that says whether it trains, and batch norm in it runs on its own
 default instead: slim always trains, `tf.layers` never does. Callers who pass the right mode still

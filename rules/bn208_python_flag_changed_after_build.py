@@ -11,6 +11,7 @@ RULE = Rule(
     name="python-flag-changed-after-build",
     severity=Severity.ERROR,
     summary="a Python flag is changed after the network was built with it",
+    symptoms=("changing is_training after the graph was built",),
     why="""
 A Python bool is read once, when the graph is built. Setting the variable to another value later
 does not change the network: an evaluation after `is_training = False` still runs in training mode.

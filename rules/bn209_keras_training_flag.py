@@ -19,6 +19,12 @@ RULE = Rule(
     name="keras-training-flag",
     severity=Severity.ERROR,
     summary="a Keras model runs with the wrong training flag",
+    symptoms=(
+        "Keras batch norm in a custom training loop is not updated",
+        "GradientTape loop with model(x) and without training=True",
+        "Keras accuracy is high in fit and low in evaluate",
+        "learning_phase is wrong",
+    ),
     why="""
 Keras decides by itself in `fit`, `evaluate` and `predict`; elsewhere the program does. One code
 covers the ways to get it wrong, because what happens and the repair are the same:

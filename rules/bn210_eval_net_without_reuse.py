@@ -12,6 +12,10 @@ RULE = Rule(
     name="eval-net-without-reuse",
     severity=Severity.ERROR,
     summary="an evaluation network with batch-norm statistics of its own",
+    symptoms=(
+        "evaluation network has batch norm variables of its own",
+        "variables are not reused in the evaluation network",
+    ),
     why="""
 A network that is built a second time without sharing variables has moving statistics (and weights)
 of its own, which nothing trains: they stay at 0 and 1. slim and `tf.layers` give the second copy

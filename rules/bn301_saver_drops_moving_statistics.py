@@ -12,6 +12,11 @@ RULE = Rule(
     name="saver-drops-moving-statistics",
     severity=Severity.ERROR,
     summary="a Saver of trainable variables loses the moving mean and variance",
+    symptoms=(
+        "saver does not save moving_mean",
+        "accuracy drops after restoring the checkpoint",
+        "Key moving_mean not found in checkpoint",
+    ),
     why="""
 `moving_mean` and `moving_variance` are not trainable, so `tf.trainable_variables()` leaves them
 out. A checkpoint written with that list holds the weights but not the statistics: evaluation from

@@ -13,6 +13,10 @@ RULE = Rule(
     name="restore-skips-moving-statistics",
     severity=Severity.ERROR,
     summary="a restore or copy leaves the moving mean and variance at their initial values",
+    symptoms=(
+        "pretrained weights loaded but batch norm statistics are not",
+        "moving statistics are lost when weights are copied",
+    ),
     why="""
 A network in inference mode normalizes with its moving mean and variance. They are not trainable: a
 restore of `tf.trainable_variables()` leaves them at their initial 0 and 1 (after an initializer

@@ -13,6 +13,10 @@ RULE = Rule(
     name="decay-too-slow",
     severity=Severity.INFO,
     summary="the moving averages cannot get far from their initial values in so few steps",
+    symptoms=(
+        "batch norm decay 0.999 is too slow for a short training",
+        "evaluation is bad at first and gets good late in training",
+    ),
     why="""
 After n steps a moving average with decay d still holds the fraction d^n of its initial value: with
 0.999 (slim's default) after 500 steps 61 % is still the initial 0 or 1. Evaluation then normalizes

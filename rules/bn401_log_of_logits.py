@@ -11,6 +11,7 @@ RULE = Rule(
     name="log-of-logits",
     severity=Severity.ERROR,
     summary="a hand-written cross entropy takes the logarithm of logits",
+    symptoms=("loss is NaN with a softmax written by hand",),
     why="""
 Logits are any real numbers: the logarithm of a negative one is NaN, and one NaN makes every weight
 NaN in the next step. A cross entropy needs probabilities, which a softmax gives, and

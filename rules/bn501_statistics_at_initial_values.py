@@ -10,6 +10,7 @@ RULE = Rule(
     name="statistics-at-initial-values",
     severity=Severity.ERROR,
     summary="a trained net's moving mean is still all 0 and its moving variance all 1",
+    symptoms=("moving_mean in the checkpoint is all zero",),
     why="""
 A moving average starts at mean 0 and variance 1 and cannot come back to exactly these numbers
 once an update has run. A batch norm whose gamma or beta was trained while its statistics

@@ -10,6 +10,10 @@ RULE = Rule(
     name="invalid-statistics",
     severity=Severity.ERROR,
     summary="a moving mean or variance is NaN or infinite, or a variance is negative",
+    symptoms=(
+        "moving_variance is NaN",
+        "moving_variance is negative",
+    ),
     why="""
 One batch with a NaN or an overflow is enough: the moving average keeps it for ever, since
 `old * decay + NaN` is NaN. Training goes on undisturbed, because it normalizes with the

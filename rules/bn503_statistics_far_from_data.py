@@ -10,6 +10,7 @@ RULE = Rule(
     name="statistics-far-from-data",
     severity=Severity.WARNING,
     summary="moving statistics are far from the batch statistics of the given data",
+    symptoms=("moving statistics do not fit the data",),
     why="""
 In inference a batch norm divides by its moving statistics. Where they do not describe what
 the layer really sees, its output is off by the difference, and so is all that follows. The usual

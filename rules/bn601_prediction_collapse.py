@@ -10,6 +10,10 @@ RULE = Rule(
     name="prediction-collapse",
     severity=Severity.WARNING,
     summary="predictions are collapsed onto few classes, or are NaN",
+    symptoms=(
+        "all predictions in one class",
+        "model always predicts the same class",
+    ),
     why="""
 In inference mode batch norm divides by the *moving* statistics. Where those were never updated
 (BN101), not saved (BN301) or not restored (BN302), every layer rescales its input by wrong

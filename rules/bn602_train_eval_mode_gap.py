@@ -10,6 +10,7 @@ RULE = Rule(
     name="train-eval-mode-gap",
     severity=Severity.WARNING,
     summary="the same rows are predicted very differently in training and in inference mode",
+    symptoms=("train mode and eval mode give different predictions",),
     why="""
 With healthy moving statistics, batch norm computes nearly the same in both modes: the moving
 statistics are an average of the batch statistics. Where the model is right in training mode

@@ -12,6 +12,10 @@ RULE = Rule(
     name="keras-fine-tuning-batch-norm",
     severity=Severity.WARNING,
     summary="fine-tuning runs the batch norms of an unfrozen pretrained net in training mode",
+    symptoms=(
+        "fine-tuning with batch norm makes accuracy worse",
+        "transfer learning validation accuracy stays at chance level",
+    ),
     why="""
 While `base.trainable` is False, `fit` runs its batch norms in inference mode. Once it is True, they
 normalize with each new batch's statistics, and overwrite the pretrained ones with those of the

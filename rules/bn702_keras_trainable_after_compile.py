@@ -12,6 +12,7 @@ RULE = Rule(
     name="keras-trainable-after-compile",
     severity=Severity.ERROR,
     summary="`trainable` is set after `compile`: no effect in TensorFlow 1 and tf.keras 2",
+    symptoms=("layer.trainable=False has no effect",),
     why="""
 TensorFlow 1 and tf.keras 2 (until TensorFlow 2.15, and tf-keras) read `trainable` when a model is
 compiled. Set afterwards, `layer.trainable = False` changes nothing until the next `compile`: `fit`

@@ -12,6 +12,7 @@ RULE = Rule(
     name="keras-shared-batch-norm",
     severity=Severity.WARNING,
     summary="one BatchNormalization layer is applied to the outputs of different layers",
+    symptoms=("one batch norm layer for two inputs",),
     why="""
 A BatchNormalization layer has one moving mean and variance. Applied to the outputs of two different
 layers in one forward pass, each is normalized with its own statistics in training, while the moving

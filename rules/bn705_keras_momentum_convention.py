@@ -15,6 +15,7 @@ RULE = Rule(
     name="keras-momentum-convention",
     severity=Severity.WARNING,
     summary="a momentum of 0.1, as PyTorch counts it, keeps only the last batches' statistics",
+    symptoms=("momentum of PyTorch in Keras batch norm",),
     why="""
 `momentum` is the share of the *old* moving statistics that each step keeps in Keras and
 `tf.layers`: `moving = momentum * moving + (1 - momentum) * batch`. PyTorch counts the share of the

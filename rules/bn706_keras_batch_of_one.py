@@ -12,6 +12,7 @@ RULE = Rule(
     name="keras-batch-of-one",
     severity=Severity.ERROR,
     summary="batch norm after a dense layer is trained with a batch size of 1",
+    symptoms=("batch size 1 with batch norm learns nothing",),
     why="""
 In training mode batch norm subtracts the batch's mean. After `Dense`, `Flatten` or global pooling a
 batch of one example has one value for each feature, which is its own mean: the output is `beta`
