@@ -27,7 +27,7 @@ TOKENS = [
     "\n", "\n\t", "\\\n", '"""', "f'{", "**", "<>", "0777", "match x:\n",
     "import_module(", "batch_norm(", "minimize(",
 ]  # fmt: skip
-HEADER = "import tensorflow as tf  # batch_norm, minimize\n"
+HEADER = "import tensorflow as tf; batch_norm, minimize\n"
 PROGRAM = """\
 import tensorflow as tf
 x = tf.placeholder(tf.float32, [None, 64])

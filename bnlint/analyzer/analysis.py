@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from bnlint.findings import (
@@ -194,21 +195,26 @@ class _Run:
         """The parts of the project that have to be followed."""
         from bnlint.analyzer.interpreter.names import FRAMEWORKS
         from bnlint.analyzer.project.import_graph import File, components
-        from bnlint.analyzer.project.prescan import mentions
+        from bnlint.analyzer.project.prescan import imports_framework, mentions, names_in_code
 
         files = [File(source) for source in sources]
         seeds = [file for file in files if mentions(file.source.text, FRAMEWORKS)]
         if not seeds:
             return []
-        self._scans = self.cache.get(self._key("scan", file) for file in files)
+        self._scans = self.cache.get(self._key("scan", file) for file in seeds)
+        seeds = [
+            file
+            for file in seeds
+            if imports_framework(self._scan(file), FRAMEWORKS)
+            or names_in_code(file.source.text, FRAMEWORKS)
+        ]
         if follow_imports:
             files += self._context(files, seeds)
-        for file in files:
-            file.scan = self._scan(file)
+        groups = components(files, FRAMEWORKS, self._scan)
         self.cache.put(self._new_scans)
         self._scans, self._new_scans = {}, {}
         self._files = files
-        return components(files)
+        return groups
 
     def not_followed(self, groups: list[list[File]]) -> list[File]:
         """The files in none of the groups."""
@@ -222,13 +228,14 @@ class _Run:
         """
         from bnlint.analyzer.interpreter.names import FRAMEWORKS
         from bnlint.analyzer.project.entry_points import is_test_file
-        from bnlint.analyzer.project.prescan import uses_batch_norm
+        from bnlint.analyzer.project.prescan import mentions, uses_batch_norm
 
         known = {error.path for error in errors if error.fatal}
         return sorted(
             file.path
             for file in files
             if not (file.is_context or file.path in known or is_test_file(file.path))
+            and mentions(file.source.text, FRAMEWORKS)
             and uses_batch_norm(file.source.text, self._scan(file), FRAMEWORKS)
         )
 
@@ -271,7 +278,8 @@ class _Run:
         stored = self._scans.get(key)
         if stored is not None:
             try:
-                return msgspec.msgpack.decode(stored, type=Scan)
+                file.scan = msgspec.msgpack.decode(stored, type=Scan)
+                return file.scan
             except msgspec.DecodeError:
                 pass
         from bnlint.analyzer.apis.words import WORDS
@@ -281,7 +289,8 @@ class _Run:
             self._new_scans[key] = msgspec.msgpack.encode(result)
         except Exception as error:  # no text ends the run
             self.errors.append(internal_error(file.path, error))
-            return Scan(False, False, False, False, (), None)
+            result = Scan(False, False, False, False, (), None)
+        file.scan = result
         return result
 
     def _key(self, kind: str, file: File) -> bytes:
@@ -344,8 +353,10 @@ class _Run:
         """What a task makes of each group (None: its process died), and errors of the files."""
         from bnlint.execution.executor import Crashed
 
-        parsed = self._parsed([file for group in groups for file in group])
-        work = [[self._member(file, parsed) for file in group] for group in groups]
+        parsed = self._parsed([file for group in groups for file in group if file.is_candidate])
+        needed = [self._needed(group, parsed) for group in groups]
+        parsed |= self._parsed([file for group in needed for file in group], parsed)
+        work = [[self._member(file, parsed) for file in group] for group in needed]
         for members, result in zip(work, self.engine.map(task, work), strict=True):
             trouble = [item.parsed.trouble(item.path) for item in members]
             errors = [error for error in trouble if error is not None]
@@ -354,6 +365,27 @@ class _Run:
                 yield None, [*errors, crash]
             else:
                 yield result, errors
+
+    def _needed(self, group: list[File], parsed: dict[bytes, Parsed]) -> list[File]:
+        """What leads to those candidates that, once parsed, have indeed what rules look for."""
+        from bnlint.analyzer.apis.words import WORDS
+        from bnlint.analyzer.project.entry_points import may_matter
+        from bnlint.analyzer.project.import_graph import leading_to
+        from bnlint.analyzer.tasks import module_of
+
+        targets = []
+        for file in group:
+            if file.is_candidate:
+                member = self._member(file, parsed)
+                module = module_of(member)
+                # What cannot be read wholly is reported with its group.
+                if (
+                    module is None
+                    or member.parsed.error
+                    or may_matter(module, file.is_relevant, WORDS)
+                ):
+                    targets.append(file)
+        return leading_to(group, targets)
 
     # --- their programs ------------------------------------------------------------------
 
@@ -382,13 +414,16 @@ class _Run:
 
         return Member(file.path, file.name, file.is_package, parsed[self._digest(file)], file.place)
 
-    def _parsed(self, files: list[File]) -> dict[bytes, Parsed]:
-        """The facts of files by content, from the cache or parsed now."""
+    def _parsed(
+        self, files: list[File], known: Mapping[bytes, Parsed] = MappingProxyType({})
+    ) -> dict[bytes, Parsed]:
+        """The facts of files by content, from the cache or parsed now; not of those known."""
         import msgspec
 
         from bnlint.analyzer.tasks import Parsed, parse
         from bnlint.execution.executor import Crashed
 
+        files = [file for file in files if self._digest(file) not in known]
         by_key = {self._key("facts", file): file for file in files}
         parsed: dict[bytes, Parsed] = {}
         for key, data in self.cache.get(by_key).items():

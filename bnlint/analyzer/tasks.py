@@ -28,7 +28,7 @@ from bnlint.findings import (
 
 if TYPE_CHECKING:
     from bnlint.analyzer.follow import Trouble
-    from bnlint.analyzer.project.modules import Project
+    from bnlint.analyzer.project.modules import Module, Project
     from bnlint.program.events import Gap, Program
     from bnlint.program.outline import Outline
     from bnlint.rule import Rule
@@ -165,6 +165,8 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None, keras: str
     from bnlint.registry import all_rules
 
     errors: list[FileError] = []
+    if not members:
+        return Checked([], errors)
     project = _project(members, errors, keras)
     chosen = list(all_rules().values()) if rules is None else list(rules)
     findings: list[Finding] = []
@@ -198,6 +200,8 @@ def describe(members: list[Member]) -> Described:
     from bnlint.program.outline import outline
 
     result = Described()
+    if not members:
+        return result
     project = _project(members, result.errors)
     trouble = Trouble()
     with _collector_slowed():
@@ -234,6 +238,20 @@ def _project(members: list[Member], errors: list[FileError], keras: str = "") ->
             except Exception as error:  # a damaged cache, no memory
                 errors.append(internal_error(item.path, error))
     return Project(facts, places, keras)
+
+
+def module_of(member: Member) -> Module | None:
+    """A file of a component on its own; None if it has no facts."""
+    from bnlint.analyzer.project.modules import Module
+    from bnlint.analyzer.syntax import nodes
+
+    if not member.parsed.facts:
+        return None
+    try:
+        facts = nodes.decode(member.parsed.facts, member.path, member.module, member.is_package)
+    except Exception:  # `check` says so
+        return None
+    return Module(facts, member.place)
 
 
 def _marked(finding: Finding, changed: dict[str, bool]) -> Finding:

@@ -220,6 +220,46 @@ def test_only_files_linked_to_words_of_interest_are_parsed(monkeypatch: pytest.M
     assert parsed_paths(sources, monkeypatch) == {"a/nets.py", "a/helpers.py", "a/train.py"}
 
 
+USES = "import tensorflow as tf\ndef f(x):\n    return tf.layers.batch_normalization(x)\n"
+TRAINS = "import nets\nopt.minimize(nets.f(x))\n"
+
+
+def test_only_what_leads_to_a_framework_and_to_batch_norm_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not what is only linked with it: other users of the same helpers, their helpers."""
+    sources = [
+        Source("train.py", "train", TRAINS + "import helpers\n"),
+        Source("nets.py", "nets", USES),
+        Source("helpers.py", "helpers", "import os\n"),
+        Source("web.py", "web", "import helpers\nimport pages\n"),
+        Source("pages.py", "pages", "import helpers\n"),
+        Source("data.py", "data", "import helpers\nimport tensorflow as tf\n"),
+    ]
+    assert parsed_paths(sources, monkeypatch) == {"train.py", "nets.py", "helpers.py"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        USES.replace("import tensorflow as tf", '"""Not for tensorflow."""'),
+        USES.replace("import tensorflow as tf", "# tensorflow\nkeras_version = 1"),
+        "import tensorflow as tf\n# tf.layers.batch_normalization(x)\n",
+        "import tensorflow as tf\nx = '''batch_normalization'''\n",
+        "import tensorflow as tf\nmy_batch_normalization = vars(tf)\n",
+    ],
+)
+def test_mentions_in_prose_are_not_followed(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [Source("train.py", "train", TRAINS), Source("nets.py", "nets", text)]
+    assert parsed_paths(sources, monkeypatch) == set()
+
+
+def test_a_network_got_by_name_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "import tensorflow as tf\nf = getattr(tf.layers, 'batch_normalization')\n"
+    sources = [Source("train.py", "train", TRAINS), Source("nets.py", "nets", text)]
+    assert parsed_paths(sources, monkeypatch) == {"train.py", "nets.py"}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -231,7 +271,7 @@ def test_only_files_linked_to_words_of_interest_are_parsed(monkeypatch: pytest.M
         "from . import nets",
         "from .nets import *",
         "def f():\n    from pkg import nets",
-        "importlib.import_module('pkg.' + name)",
+        "import tensorflow, importlib; importlib.import_module('pkg.' + name)",
     ],
 )
 def test_imports_are_seen_without_parsing(statement: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(BROKEN + "s = 1  # bnlint: ignore[BN301]\n")
     (tmp_path / "my é #1 100%.py").write_text(BROKEN)
-    (tmp_path / "broken.py").write_text(f"x = ({BROKEN!r}\n")
+    (tmp_path / "broken.py").write_text("x = (import tensorflow; batch_normalization.minimize\n")
     cells = [{"cell_type": "code", "source": BROKEN}]
     (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells, "nbformat": 4}))
     return tmp_path

@@ -23,7 +23,7 @@ train_op = tf.train.AdamOptimizer().minimize(loss)
 with tf.Session() as sess:
     sess.run(train_op)
 """
-BROKEN = "import tensorflow\nx = = 1\n# batch_normalization minimize\n"
+BROKEN = "import tensorflow\nx = = 1\nbatch_normalization, minimize\n"
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
 posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file names")
 NAMES = {

@@ -35,12 +35,16 @@ DECLARING = (
     custom_batch_norm, summaries, switches,
 )  # fmt: skip
 
+# Libraries on top of TensorFlow name their batch norms so.
+_NETWORKS = words(lambda roles: roles.makes_batch_norm) | {"BatchNorm", "batchnorm"}
+# A module, or what is in one, got by name may hold a network.
+_BY_NAME = (words(lambda roles: roles.imports_by_name) | {"__dict__"}) - _NETWORKS
+
 WORDS = Words(
     frameworks=FRAMEWORKS,
-    # Libraries on top of TensorFlow name their batch norms so; a module imported by name may hold
-    # a network.
-    builds=words(lambda roles: roles.makes_batch_norm or roles.imports_by_name)
-    | {"BatchNorm", "batchnorm", "__dict__"},
+    builds=_NETWORKS | _BY_NAME,
+    networks=_NETWORKS,
+    by_name=_BY_NAME,
     # Steps that Keras calls.
     acts=words(lambda roles: roles.acts) | {"test_step", "eval_step"},
     ends=words(lambda roles: roles.ends),

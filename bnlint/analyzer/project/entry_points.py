@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bnlint.analyzer.project.module_index import posix
 from bnlint.analyzer.project.modules import Module, Project
-from bnlint.analyzer.project.prescan import Words
+from bnlint.analyzer.project.prescan import NETS, TF_NAMES, Words, has_word
 from bnlint.analyzer.syntax import nodes
 
 # Calling a class or its instance runs these methods.
@@ -72,6 +72,39 @@ def _with_imports(project: Project, relevant: set[int]) -> Iterator[Module]:
     return (module for module in project.modules if id(module) in found)
 
 
+def may_matter(module: Module, is_relevant: bool, words: Words) -> bool:
+    """What some rule looks for is written in this file: a network, or logits that are logged.
+
+    Without such a file no entry point of a project is worth following (see `CallGraph.roots`).
+
+    Args:
+      module: the file.
+      is_relevant: the file imports a framework, directly or through others.
+      words: what to look for.
+    """
+    facts = module.facts
+    if facts.reads & (words.frameworks | TF_NAMES):
+        if facts.reads & words.networks:
+            return True
+        if facts.reads & words.by_name:
+            named = words.networks | NETS
+            return any(has_word(text, named) for text in nodes.texts_in(facts.body))
+    return is_relevant and _logs_logits(module, words)
+
+
+def _logs_logits(module: Module, words: Words) -> bool:
+    facts = module.facts
+    if not may_log_logits(facts.reads, words):
+        return False
+    functions = (function.reads for function, _ in facts.functions)
+    return _is_script(module) or any(may_log_logits(reads, words) for reads in functions)
+
+
+def may_log_logits(reads: frozenset[str], words: Words) -> bool:
+    """Code that mentions these names may take the logarithm of a network's output, and train."""
+    return "log" in reads and bool(reads & {"tf", "tensorflow"}) and bool(reads & words.acts)
+
+
 MEANINGS = 20  # a name with more definitions does not order their callers
 
 
@@ -99,7 +132,7 @@ class CallGraph:
             id(function): (id(module), owner) for module, function, owner in self.functions if owner
         }
         # A PyTorch package with one TensorFlow reader has the same words in every model.
-        self.reaching = self._reach(words.builds, among=words.frameworks | {"tf", "slim"})
+        self.reaching = self._reach(words.builds, among=words.frameworks | TF_NAMES)
         self.acting = self._reach(words.acts)
         # Methods share what `self` holds: one builds the network, another trains it.
         self.building = {self.owners[number] for number in self.reaching if number in self.owners}
@@ -210,10 +243,6 @@ class CallGraph:
         builds = self._may(reads, self.words.builds, self.reaching)
         return builds and self._may(reads, self.words.acts, self.acting)
 
-    def _may_log_logits(self, reads: frozenset[str]) -> bool:
-        named = "log" in reads and bool(reads & {"tf", "tensorflow"})
-        return named and bool(reads & self.words.acts)
-
     def _may(self, reads: frozenset[str], words: frozenset[str], reached: set[int]) -> bool:
         if reads & words:
             return True
@@ -231,7 +260,7 @@ class CallGraph:
                 continue
             if _is_script(module) and (
                 self.interesting(_top_level_reads(module))
-                or self._may_log_logits(module.facts.reads)
+                or may_log_logits(module.facts.reads, self.words)
             ):
                 yield Root(module, None, "")
         for module, function, owner in self.functions:
@@ -319,7 +348,7 @@ class CallGraph:
         itself = 1 if function.name in function.reads else 0
         if mentioned.get(function.name, 0) > itself and not is_model_fn(function, self.words):
             return False
-        if self._may_log_logits(function.reads):
+        if may_log_logits(function.reads, self.words):
             return True
         return self._may_build(function) and id(function) in self.acting
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bnlint.analyzer.project.module_index import NameIndex, Place, folders_above, posix
-from bnlint.analyzer.project.prescan import Import, Scan
+from bnlint.analyzer.project.module_index import (
+    NameIndex,
+    Place,
+    folders_above,
+    last_part,
+    posix,
+)
+from bnlint.analyzer.project.prescan import Import, Scan, imports_framework, mentions
 
 
 class SourceText(Protocol):
@@ -30,13 +37,29 @@ class SourceText(Protocol):
 
 @dataclass(eq=False)
 class File:
-    """A file of the project; `scan` is filled in before files are linked, `place` then."""
+    """A file of the project.
+
+    Attributes:
+      source: what is in it. is_context: it was read only because others import it.
+      scan: filled in when it is first needed.
+      place: where it is. imports: what it may import; see `components`.
+      is_relevant: the import of a framework can be reached from it.
+    """
 
     source: SourceText
     is_context: bool = False
     scan: Scan | None = None
     place: Place = field(default=Place(""))
-    neighbors: list[File] = field(default_factory=list)
+    imports: list[File] = field(default_factory=list)
+    is_relevant: bool = False
+
+    @property
+    def is_candidate(self) -> bool:
+        """What rules look for may be written here."""
+        known = self.scan
+        if known is None:
+            return False
+        return (known.builds and known.names_tf) or (known.logs and self.is_relevant)
 
     @property
     def name(self) -> str:
@@ -51,59 +74,173 @@ class File:
         return posix(self.path).endswith("__init__.py")
 
 
-def components(files: Sequence[File]) -> list[list[File]]:
+Scanned = Callable[[File], Scan]
+
+
+def components(
+    files: Sequence[File], frameworks: frozenset[str], scanned: Scanned
+) -> list[list[File]]:
     """The groups of files, linked by imports, in which some rule could find something.
 
-    Every file has its `scan`. Groups come in the order of their first files; each in the order
-    of `files`.
+    These are the files from which the import of a framework can be reached, and what they import.
+    All others are neither looked at closely nor parsed, however they are linked with these.
+    Groups come in the order of their first files; each in the order of `files`.
+
+    Args:
+      files: of all projects.
+      frameworks: what TensorFlow and Keras are imported by.
+      scanned: gives a file's scan.
     """
+    start = [
+        file
+        for file in files
+        if mentions(file.source.text, frameworks) and imports_framework(scanned(file), frameworks)
+    ]
+    if not start:
+        return []
     projects = Projects()
     for file in files:
         file.place = projects.place(file.path)
-    index = NameIndex(files)
-    below = _Folders(files)
-    for file in files:
-        for target in _targets(file, index, below):
-            if target is not file:
-                file.neighbors.append(target)
-                target.neighbors.append(file)
+    links = _Links(files, scanned)
+    for file in _importers(files, start, links):
+        file.is_relevant = True
+    relevant = [file for file in files if file.is_relevant]
+    certain = _reached(relevant, links.imports)
+    if not _worth_following(certain):
+        return []
+    needed = _reached(certain, links.all)
+    for file in needed:
+        file.imports = links.all(file)
     order = {id(file): number for number, file in enumerate(files)}
+    known = {id(file) for file in certain}
     groups = [
         sorted(group, key=lambda file: order[id(file)])
-        for group in _connected(files)
-        if worth_following(file.scan for file in group if file.scan is not None)
+        for group in _connected(needed)
+        if _worth_following(file for file in group if id(file) in known)
     ]
     return sorted(groups, key=lambda group: order[id(group[0])])
 
 
-def worth_following(scans: Iterable[Scan]) -> bool:
+def leading_to(group: list[File], targets: Iterable[File]) -> list[File]:
+    """The relevant files of a group from which a target can be reached, and what these import.
+
+    All that begins in the others goes on without the targets.
+    """
+    importers: dict[int, list[File]] = {}
+    for file in group:
+        for target in file.imports:
+            importers.setdefault(id(target), []).append(file)
+    above = _reached(targets, lambda file: importers.get(id(file), ()))
+    needed = _reached((file for file in above if file.is_relevant), lambda file: file.imports)
+    chosen = {id(file) for file in needed}
+    return [file for file in group if id(file) in chosen]
+
+
+def _worth_following(files: Iterable[File]) -> bool:
     """Some program in these files may build a batch norm, or log logits, and act on it."""
-    known = list(scans)
-    return (
-        any(item.framework for item in known)
-        and any(item.acts for item in known)
-        and any(item.builds or item.logs for item in known)
+    known = list(files)
+    return any(file.is_candidate for file in known) and any(
+        file.scan is not None and file.scan.acts for file in known
     )
 
 
-def _targets(file: File, index: NameIndex[File], below: _Folders) -> Iterator[File]:
-    """Everything that a file may import."""
-    scan = file.scan
-    assert scan is not None
-    for node in scan.imports:
-        for name in _modules(node):
+class _Links:
+    """What files import, worked out for those that are asked for."""
+
+    def __init__(self, files: Sequence[File], scanned: Scanned) -> None:
+        self._scanned = scanned
+        self._index = NameIndex(files)
+        self._below = _Folders(files)
+        self._imports: dict[int, list[File]] = {}
+
+    def imports(self, file: File) -> list[File]:
+        """Everything that the import statements of a file may mean."""
+        known = self._imports.get(id(file))
+        if known is None:
+            index = self._index
             found = (
                 index.resolve_relative(node.level, name, file)
                 if node.level
                 else index.resolve(name, file)
+                for node in self._scanned(file).imports
+                for name in _modules(node)
             )
-            if found is not None:
-                yield found
-    if scan.by_name is not None:
-        yield from below.folder(posixpath.dirname(file.place.file))
-        for name in scan.by_name:
-            yield from below.package(name)
-            yield from below.folder(index.namespace(name, file))
+            known = [item for item in found if item is not None and item is not file]
+            self._imports[id(file)] = known
+        return known
+
+    def all(self, file: File) -> list[File]:
+        """These, and everything that it may import by a name that it makes up."""
+        others = dict.fromkeys(self._by_name(file))
+        return [*self.imports(file), *(item for item in others if item is not file)]
+
+    def _by_name(self, file: File) -> Iterator[File]:
+        names = self._scanned(file).by_name
+        if names is None:
+            return
+        yield from self._below.folder(posixpath.dirname(file.place.file))
+        for name in names:
+            yield from self._below.package(name)
+            yield from self._below.folder(self._index.namespace(name, file))
+
+
+MANY_NAMES = 20  # above that every file is looked at; searching for each name takes longer
+_RELATIVE = re.compile(r"from\s*\.")
+
+
+def _importers(files: Sequence[File], start: list[File], links: _Links) -> list[File]:
+    """`start`, and all that import one of these, directly or through others.
+
+    Whoever imports a file writes the last part of its name somewhere, or begins an import with
+    dots below its package: only such files are looked at.
+    """
+    importers: dict[int, list[File]] = {}
+    found: dict[int, File] = {}
+    left = {id(file): file for file in files}
+    asked: set[str] = set()
+    todo = list(start)
+    while todo:
+        fresh = []
+        while todo:
+            file = todo.pop()
+            if id(file) not in found:
+                found[id(file)] = file
+                fresh.append(file)
+                todo.extend(importers.get(id(file), ()))
+        for file in _candidates(list(left.values()), fresh, asked):
+            del left[id(file)]
+            for target in links.imports(file):
+                importers.setdefault(id(target), []).append(file)
+                if id(target) in found:
+                    todo.append(file)
+    return [file for file in files if id(file) in found]
+
+
+def _candidates(files: list[File], targets: list[File], asked: set[str]) -> list[File]:
+    """Those of `files` that may import one of `targets` by a name that is not in `asked` yet."""
+    names = {last_part(file.place.file) for file in targets} - asked
+    asked |= names
+    if len(asked) > MANY_NAMES:
+        return files
+    folders = tuple(f"{posixpath.dirname(file.place.file)}/" for file in targets if file.is_package)
+    return [
+        file
+        for file in files
+        if any(name in file.source.text for name in names)
+        or (file.place.file.startswith(folders) and _RELATIVE.search(file.source.text))
+    ]
+
+
+def _reached(files: Iterable[File], links: Callable[[File], Iterable[File]]) -> list[File]:
+    """Files and all that the links lead to."""
+    found: dict[int, File] = {}
+    todo = list(files)
+    while todo:
+        file = todo.pop()
+        if id(file) not in found:
+            found[id(file)] = file
+            todo.extend(links(file))
+    return list(found.values())
 
 
 class Projects:
@@ -173,18 +310,16 @@ class _Folders:
         return self.by_package.get(name, [])
 
 
-def _connected(files: Iterable[File]) -> Iterator[list[File]]:
+def _connected(files: Sequence[File]) -> Iterator[list[File]]:
+    """Files in groups that import nothing of each other."""
+    neighbors: dict[int, list[File]] = {}
+    for file in files:
+        for target in file.imports:
+            neighbors.setdefault(id(file), []).append(target)
+            neighbors.setdefault(id(target), []).append(file)
     seen: set[int] = set()
     for file in files:
-        if id(file) in seen:
-            continue
-        seen.add(id(file))
-        group, todo = [], [file]
-        while todo:
-            item = todo.pop()
-            group.append(item)
-            for other in item.neighbors:
-                if id(other) not in seen:
-                    seen.add(id(other))
-                    todo.append(other)
-        yield group
+        if id(file) not in seen:
+            group = _reached([file], lambda item: neighbors.get(id(item), ()))
+            seen.update(map(id, group))
+            yield group

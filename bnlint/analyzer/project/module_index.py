@@ -46,6 +46,7 @@ class NameIndex(Generic[T]):
         self._folders: set[str] = set()
         self._by_suffix: dict[str, list[T]] = {}
         self._nearest: dict[str, dict[str, T | None]] = {}
+        self._search_paths: dict[tuple[str, str], list[str]] = {}
         for item in items:
             file = item.place.file
             if file.endswith(".ipynb"):
@@ -58,6 +59,9 @@ class NameIndex(Generic[T]):
             parts = stem.rsplit("/", MAX_SUFFIX)[1:]
             for index in range(len(parts)):
                 self._by_suffix.setdefault(".".join(parts[index:]), []).append(item)
+        # Most names that imports mention are of classes and functions: no file is called so.
+        self._last_parts = {posixpath.basename(stem) for stem in self._by_stem}
+        self._last_parts |= {posixpath.basename(folder) for folder in self._folders}
 
     def _add_folders(self, folder: str) -> None:
         while folder not in self._folders:
@@ -75,9 +79,11 @@ class NameIndex(Generic[T]):
         """
         if name in REFERENCE_SLIM:
             return None  # known by what it does, as slim is, beside its own sources, too
+        if name.rpartition(".")[2] not in self._last_parts:
+            return None
         library = name.partition(".")[0] in LIBRARIES
         path = name.replace(".", "/")
-        folders = list(_search_path(importer))
+        folders = self._search_path(importer)
         for folder in folders:
             item = self._by_stem.get(f"{folder}/{path}")
             if item is None or item is importer:
@@ -93,11 +99,18 @@ class NameIndex(Generic[T]):
 
         `resolve` comes first: modules and packages anywhere on `sys.path` hide such folders.
         """
-        if name.partition(".")[0] in LIBRARIES:
+        if name.partition(".")[0] in LIBRARIES or name.rpartition(".")[2] not in self._last_parts:
             return ""
         path = name.replace(".", "/")
-        found = (f"{folder}/{path}" for folder in _search_path(importer))
+        found = (f"{folder}/{path}" for folder in self._search_path(importer))
         return next((folder for folder in found if folder in self._folders), "")
+
+    def _search_path(self, importer: Named) -> list[str]:
+        key = importer.place.file, importer.name
+        known = self._search_paths.get(key)
+        if known is None:
+            known = self._search_paths[key] = list(_search_path(importer))
+        return known
 
     def resolve_relative(self, level: int, name: str, importer: Named) -> T | None:
         """The file that `from ..name import` in `importer` means, by where both are."""
@@ -152,6 +165,11 @@ def _is_package(file: str) -> bool:
 def _stem(file: str) -> str:
     """A file without its suffix; a package's `__init__.py` stands for its folder."""
     return posixpath.dirname(file) if _is_package(file) else posixpath.splitext(file)[0]
+
+
+def last_part(file: str) -> str:
+    """The last part of the names that a file is imported by."""
+    return posixpath.basename(_stem(file))
 
 
 def _relative(level: int, name: str, importer: Named) -> str:

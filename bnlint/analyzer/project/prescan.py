@@ -20,6 +20,13 @@ _NAMES = re.compile(r"(?:\\\r?\n|[^\n#;])*")
 _NAMES_IN_BRACKETS = re.compile(r"(?:[^()#]|#[^\n]*)*")
 _BATCH_NORM = re.compile(r"batch_?norm", re.IGNORECASE)
 _COMMENT = re.compile(r"#[^\n]*")
+# Strings of three quotes, strings of one, comments. Each letter fits in one way only, and nothing
+# has to come at the end, so that nothing is ever tried again.
+_NO_CODE = re.compile(
+    r'''"""(?:[^"\\]|\\.|"(?!""))*(?:"{3})?|\'{3}(?:[^'\\]|\\.|'(?!''))*(?:\'{3})?'''
+    r"""|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|#[^\n]*""",
+    re.DOTALL,
+)
 _BEFORE = 400  # characters before `import` in which its `from` stands
 _AFTER = 2000  # characters after it in which the names stand
 _MAX_PARTS = 100  # of a dotted name
@@ -31,6 +38,8 @@ class Words(msgspec.Struct, frozen=True):
     Attributes:
       frameworks: what names TensorFlow and Keras; code without builds no graph.
       builds: without one of these nearby there is nothing that any rule could say.
+      networks: of `builds`, what is a network itself.
+      by_name: the others of `builds`, which only lead to a network that is written elsewhere.
       acts: a network alone is neither right nor wrong: something must train, evaluate or save it.
       ends: what trains, evaluates or restores: the end of a program.
       specs: what a function with a parameter `mode` mentions if it is an estimator's model_fn.
@@ -38,6 +47,8 @@ class Words(msgspec.Struct, frozen=True):
 
     frameworks: frozenset[str]
     builds: frozenset[str]
+    networks: frozenset[str]
+    by_name: frozenset[str]
     acts: frozenset[str]
     ends: frozenset[str]
     specs: frozenset[str]
@@ -55,17 +66,18 @@ class Scan(msgspec.Struct, array_like=True, frozen=True):
     """One file.
 
     Attributes:
-      framework: it mentions TensorFlow or Keras.
+      names_tf: it mentions TensorFlow, Keras or slim.
       builds: it mentions batch norm, or a way to get networks with it.
-      logs, acts: it mentions a logarithm; something that trains, evaluates or saves.
+      acts: it mentions something that trains, evaluates or saves.
+      logs: it acts, and mentions a logarithm and TensorFlow.
       imports: every import it may hold.
       by_name: it imports modules by a name that it makes up; these strings may begin one.
     """
 
-    framework: bool
+    names_tf: bool
     builds: bool
-    logs: bool
     acts: bool
+    logs: bool
     imports: tuple[Import, ...]
     by_name: tuple[str, ...] | None
 
@@ -77,14 +89,68 @@ def mentions(text: str, words: frozenset[str]) -> bool:
 
 def scan(text: str, words: Words) -> Scan:
     """Everything of interest in a text."""
+    acts = has_word(text, words.acts)
     return Scan(
-        framework=mentions(text, words.frameworks),
-        builds=mentions(text, words.builds),
-        logs=_LOG.search(text) is not None,
-        acts=mentions(text, words.acts),
+        names_tf=has_word(text, words.frameworks | TF_NAMES),
+        builds=_builds(text, words),
+        acts=acts,
+        logs=acts and _logs(text),
         imports=tuple(dict.fromkeys(_imports(text))),
         by_name=_names(text) if any(word in text for word in _BY_NAME) else None,
     )
+
+
+TF_NAMES = frozenset(["tf", "slim"])  # what TensorFlow is called, besides its real names
+_TENSORFLOW = frozenset(["tf", "tensorflow"])
+NETS = frozenset(["nets"])  # slim's networks, which a program may import by name
+
+
+def _logs(text: str) -> bool:
+    if _LOG.search(text) is None or not has_word(text, _TENSORFLOW):
+        return False
+    code = _NO_CODE.sub(" ", text)
+    return _LOG.search(code) is not None and has_word(code, _TENSORFLOW)
+
+
+def _builds(text: str, words: Words) -> bool:
+    """It names a network in code; or in a string, and gets something by name."""
+    if not has_word(text, words.networks | NETS):
+        return False
+    code = _NO_CODE.sub(" ", text)
+    return has_word(code, words.networks) or has_word(code, words.by_name)
+
+
+def has_word(text: str, words: frozenset[str]) -> bool:
+    """The text has one of the words, on its own."""
+    return any(_is_in(text, word) for word in words)
+
+
+def _is_in(text: str, word: str) -> bool:
+    place = text.find(word)
+    while place >= 0:
+        end = place + len(word)
+        before, after = text[place - 1 : place], text[end : end + 1]
+        if not (_continues_name(before) or _continues_name(after)):
+            return True
+        place = text.find(word, end)
+    return False
+
+
+def _continues_name(letter: str) -> bool:
+    return letter == "_" or letter.isalnum()
+
+
+def names_in_code(text: str, words: frozenset[str]) -> bool:
+    """The text has one of the words outside of strings and comments."""
+    return has_word(text, words) and has_word(_NO_CODE.sub(" ", text), words)
+
+
+def imports_framework(known: Scan, frameworks: frozenset[str]) -> bool:
+    """The file imports TensorFlow or Keras, or from elsewhere what is called so."""
+    for node in known.imports:
+        if not frameworks.isdisjoint((*node.module.split("."), *node.names)):
+            return True
+    return known.by_name is not None and not frameworks.isdisjoint(known.by_name)
 
 
 def uses_batch_norm(text: str, known: Scan, frameworks: frozenset[str]) -> bool:

@@ -11,9 +11,10 @@ import pytest
 
 from bnlint.analyzer.analysis import analyze
 from bnlint.analyzer.apis.words import WORDS
+from bnlint.analyzer.interpreter.names import FRAMEWORKS
 from bnlint.analyzer.project.import_graph import File, components
 from bnlint.analyzer.project.module_index import NameIndex, Place
-from bnlint.analyzer.project.prescan import scan
+from bnlint.analyzer.project.prescan import Scan, scan
 from bnlint.sources.files import Source, read_source
 
 TRAIN = "import tensorflow as tf\n{}\nnet = tf.layers.batch_normalization(x)\nopt.minimize(loss)\n"
@@ -25,8 +26,12 @@ def grouped(files: dict[str, str]) -> list[list[str]]:
     for path, text in files.items():
         name = path.rpartition("/")[2].removesuffix(".py")
         made.append(File(Source(path, name, text)))
-        made[-1].scan = scan(text, WORDS)
-    return [[file.path for file in group] for group in components(made)]
+    return [[file.path for file in group] for group in components(made, FRAMEWORKS, scanned)]
+
+
+def scanned(file: File) -> Scan:
+    file.scan = scan(file.source.text, WORDS)
+    return file.scan
 
 
 @pytest.mark.parametrize(
@@ -176,9 +181,7 @@ def test_a_neighboring_project_s_package_is_imported(tmp_path: Path) -> None:
         File(Source(str(train), "train", TRAIN.format("from kit.nets import net"))),
         File(Source(str(nets), "kit.nets", "")),
     ]
-    for file in made:
-        file.scan = scan(file.source.text, WORDS)
-    assert components(made) == [made]
+    assert components(made, FRAMEWORKS, scanned) == [made]
 
 
 def test_each_import_takes_the_same_steps_in_a_larger_project() -> None:

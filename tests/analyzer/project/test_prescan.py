@@ -53,6 +53,33 @@ class Counted:
         return called
 
 
+WORD = frozenset(["net"])
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("net", True),
+        ("a.net(x)", True),
+        ("f('text', net)", True),
+        ("f(\"it's\", net)  # '", True),
+        (r"'a\'' + net", True),
+        ('"""a "quoted" text""" + net', True),
+        ("nets = subnet = net2 = _net", False),
+        ("# net", False),
+        ("'''\nnet\n'''", False),
+        ('"""\nit\'s "net" """', False),
+        ("'net'", False),
+        ('"""open\nnet', False),
+        ("x = 'a\\", False),
+    ],
+)
+def test_names_in_code_are_whole_words_outside_of_strings_and_comments(
+    text: str, named: bool
+) -> None:
+    assert prescan.names_in_code(text, WORD) == named
+
+
 HOSTILE = {
     "comments in brackets that stay open": "import (\n{}",
     "brackets that stay open": "import (",
