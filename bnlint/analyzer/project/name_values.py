@@ -142,36 +142,58 @@ class NameValues:
     # --- the answer --------------------------------------------------------------------------
 
     def of(self, value: nodes.Expr | None, module: Module) -> set[Source]:
-        """Everything that an expression may be as a training flag."""
-        return set(self._of(_Written(value, module, "literal"), frozenset(), DEPTH))
+        """Everything that an expression may be as a training flag.
 
-    def _of(self, written: _Written, seen: frozenset[str], depth: int) -> Iterator[Source]:
-        value = written.value
-        if isinstance(value, nodes.Const) and isinstance(value.value, bool | int):
-            yield Source(bool(value.value), written.location, written.kind)
-        elif isinstance(value, nodes.Name | nodes.Attribute) and depth:
-            name = last_name(value)
-            if name not in seen:
-                yield from self._named(name, written, seen | {name}, depth - 1)
-        elif isinstance(value, nodes.Ternary):
-            for branch in (value.body, value.orelse):
-                yield from self._of(_Written(branch, written.module, written.kind), seen, depth)
-        elif isinstance(value, nodes.Call) and last_name(value.func) in _WRAPPERS and value.args:
-            inner = _Written(value.args[0].value, written.module, written.kind)
-            yield from self._of(inner, seen, depth)
-        else:
-            yield Source(None, written.location, "unknown")
+        Each name is looked up once, where it is nearest: the ways between names are too many to
+        go over each.
+        """
+        found: set[Source] = set()
+        seen: set[str] = set()
+        level: list[_Written | Source] = [_Written(value, module, "literal")]
+        for depth in range(DEPTH, -1, -1):
+            reads: dict[str, _Written] = {}
+            for part in self._parts(level):
+                if isinstance(part, Source):
+                    found.add(part)
+                elif (name := last_name(part.value)) not in seen:
+                    if depth:
+                        reads.setdefault(name, part)
+                    else:
+                        found.add(Source(None, part.location, "unknown"))
+            seen |= reads.keys()
+            level = [item for name, read in reads.items() for item in self._named(name, read)]
+        return found
 
-    def _named(
-        self, name: str, read: _Written, seen: frozenset[str], depth: int
-    ) -> Iterator[Source]:
+    def _parts(self, level: list[_Written | Source]) -> Iterator[_Written | Source]:
+        """The sources that expressions give, and the names in them that stand for others."""
+        todo = list(level)
+        while todo:
+            item = todo.pop()
+            value = item.value
+            if isinstance(item, Source):
+                yield item
+            elif isinstance(value, nodes.Const) and isinstance(value.value, bool | int):
+                yield Source(bool(value.value), item.location, item.kind)
+            elif isinstance(value, nodes.Name | nodes.Attribute):
+                yield item
+            elif isinstance(value, nodes.Ternary):
+                for branch in (value.body, value.orelse):
+                    todo.append(_Written(branch, item.module, item.kind))
+            elif (
+                isinstance(value, nodes.Call) and last_name(value.func) in _WRAPPERS and value.args
+            ):
+                todo.append(_Written(value.args[0].value, item.module, item.kind))
+            else:
+                yield Source(None, item.location, "unknown")
+
+    def _named(self, name: str, read: _Written) -> Iterator[_Written | Source]:
         found = False
         for written in self._written(name):
             found = True
             if is_placeholder(written.value):
-                yield from self._of_placeholder(name, written, seen, depth)
+                yield from self._of_placeholder(name, written)
             else:
-                yield from self._of(written, seen, depth)
+                yield written
         if not found:
             yield Source(None, read.location, "unknown")
 
@@ -195,23 +217,26 @@ class NameValues:
                 elif 0 <= index < len(positional):
                     yield _Written(positional[index].value, module, "literal")
 
-    def _of_placeholder(
-        self, name: str, written: _Written, seen: frozenset[str], depth: int
-    ) -> Iterator[Source]:
+    def _of_placeholder(self, name: str, written: _Written) -> Iterator[_Written | Source]:
         call = written.value
         assert isinstance(call, nodes.Call)
         if last_name(call.func) == "placeholder_with_default" and call.args:
-            default = _Written(call.args[0].value, written.module, "default")
-            yield from self._of(default, seen, depth)
+            yield _Written(call.args[0].value, written.module, "default")
         given = next((item.value for item in call.args if item.keyword == "name"), None)
         names = {name}
         if isinstance(given, nodes.Const) and isinstance(given.value, str):
             names.add(given.value)
         feeds = [feed for each in sorted(names) for feed in self._fed.get(each, ())]
-        for feed in feeds:
-            yield from self._of(feed, seen, depth)
+        yield from feeds
         if not feeds:
             yield Source(None, written.location, "unknown")
+
+
+def _wrapped(value: nodes.Expr | None) -> nodes.Expr | None:
+    """x of `tf.cast(x, ...)` and the like."""
+    if isinstance(value, nodes.Call) and value.args and last_name(value.func) in _WRAPPERS:
+        return value.args[0].value
+    return None
 
 
 def is_placeholder(value: nodes.Expr | None) -> bool:
