@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ("language_data.js", "searchtools.js")
 # What the search code asks of a browser: an element to write to, and settings.
 BROWSER = """
-var element = {dataset: {}, childNodes: [], replaceChildren() {}, appendChild() { return element; }};
+var element = {dataset: {}, childNodes: [], replaceChildren() {}};
+element.appendChild = () => element;
 var document = {getElementById: () => element, documentElement: element, addEventListener() {}};
 var window = globalThis;
 var localStorage = {setItem() {}};
