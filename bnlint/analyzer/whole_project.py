@@ -20,7 +20,7 @@ from bnlint.program.whole_project import (
     WrittenEvaluation,
     WrittenTrainOp,
 )
-from bnlint.program.words import words
+from bnlint.program.words import TRAINING_PARAMETER_NAMES, words
 
 # What reads UPDATE_OPS, or runs the updates of layers: TensorFlow's own, and libraries on it.
 _RUNS_UPDATES = frozenset(
@@ -131,6 +131,7 @@ class _Gathering:
         for own in self.uses.values():
             if own.train_ops or own.runs:
                 self._ends(own, self._norms(own.module))
+        self.whole.overridden_defaults = self.values.overridden_defaults(TRAINING_PARAMETER_NAMES)
         reads = {
             id(module): _update_reads(module, self.nodes[id(module)]) for module in self.modules
         }

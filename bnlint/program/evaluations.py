@@ -33,7 +33,8 @@ def _drop_clues_of_training(program: Program) -> None:
     """What is also said of a run that trains (`test` of a test suite, `x_val`) says nothing."""
     said = {(clue.kind, clue.text) for run in program.runs if run.train_ops for clue in run.clues}
     for run in program.runs:
-        run.clues = tuple(clue for clue in run.clues if (clue.kind, clue.text) not in said)
+        if not run.train_ops:
+            run.clues = tuple(clue for clue in run.clues if (clue.kind, clue.text) not in said)
 
 
 def _add_switched_flags(program: Program) -> None:
@@ -77,18 +78,30 @@ def _of_run(program: Program, run: SessionRun) -> None:
         _restored(program, run)
         return
     trained = {norm for op in ops for norm in op.batch_norms}
-    untrained = [norm for norm in run.batch_norms if norm not in trained]
-    if run.train_ops and not run.clues:  # it may well watch what it trains, by summaries
-        variables = {norm.built for norm in trained}
-        untrained = [norm for norm in untrained if norm.built not in variables]
-    if untrained and not any(op.loss_opaque for op in ops):
-        _add(program, run.location, "second net", untrained, run)
+    _second_net(program, run, ops, trained)
     shared = [norm for norm in run.batch_norms if norm in trained]
     if shared and run.clues and not run.train_ops:
         confidence = _confidence(program, run)
         if run.graph in program.restored and not any(_surely_beside(op, run) for op in ops):
             confidence = max(confidence, Confidence.MEDIUM)  # as when `if FLAGS.train:` is skipped
         _add(program, run.location, "trained net", shared, run, confidence)
+
+
+def _second_net(
+    program: Program, run: SessionRun, ops: list[TrainOp], trained: set[BatchNorm]
+) -> None:
+    """What no train op trains; it may well share the variables of what one does."""
+    untrained = [norm for norm in run.batch_norms if norm not in trained]
+    variables = {norm.built for norm in trained}
+    copies = [norm for norm in untrained if norm.built in variables]
+    named = any(clue.kind is ClueKind.RESULT for clue in run.clues)
+    if run.train_ops and not named:  # it watches what it trains, by summaries
+        untrained = [norm for norm in untrained if norm not in copies]
+    if not any(op.loss_opaque for op in ops):
+        if untrained:
+            _add(program, run.location, "second net", untrained, run)
+    elif copies and named:  # of a loss that is partly computed out of sight
+        _add(program, run.location, "second net", copies, run, Confidence.MEDIUM)
 
 
 def _train_ops_beside(program: Program, run: SessionRun) -> list[TrainOp]:

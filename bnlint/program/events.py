@@ -69,6 +69,7 @@ class Flag:
       default: for PLACEHOLDER_WITH_DEFAULT, the default if it is a known bool.
       name: of a placeholder: the variable it was assigned to, or its tensor's name; "" if unknown.
       via: how an explicit flag arrived: "argument", "arg_scope", "normalizer_params".
+      left_out: of a constant that is a parameter's default: the call that did not pass it.
     """
 
     kind: FlagKind
@@ -78,6 +79,7 @@ class Flag:
     default: bool | None = None
     via: str = "argument"
     name: str = ""
+    left_out: Location | None = None
 
     @property
     def is_true(self) -> bool:
@@ -786,6 +788,7 @@ class Program:
         (graph, time) of each.
       certain_loads: when that happens whenever the program runs.
       loads_without_statistics: those of `loads` that leave moving statistics as they are.
+      overridden_defaults: see WholeProject.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
       reads_learning_phase: it has the placeholder of Keras' learning phase, and may feed it.
@@ -822,6 +825,7 @@ class Program:
     loads: list[tuple[int, int]] = field(default_factory=list)
     certain_loads: list[int] = field(default_factory=list)
     loads_without_statistics: set[tuple[int, int]] = field(default_factory=set)
+    overridden_defaults: set[Location] = field(default_factory=set)
     stops_gradients: bool = False
     assigns_variables: bool = False
     reads_layer_updates: bool = False

@@ -333,7 +333,8 @@ def _feeds(
 
 
 def _clues(run: SessionRun | None) -> tuple[str, ...]:
-    return tuple(f"{clue.kind.value}: {clue.text}" for clue in run.clues) if run else ()
+    said = run.clues if run is not None and not run.train_ops else ()
+    return tuple(f"{clue.kind.value}: {clue.text}" for clue in said)
 
 
 def _evaluation(item: Evaluation) -> EvaluationOutline:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnlint.findings import Confidence, Location, Related
 from bnlint.program.events import (
@@ -182,7 +182,8 @@ class WrongMode:
       norm: the first such batch norm of the network.
       evaluation: the evaluation that shows it most clearly.
       confidence: that the evaluation wants inference mode, and gets this batch norm.
-      omission: the call of a layer function that leaves out the flag which its other calls pass.
+      omission: the call that leaves the flag to its default, where other calls of that function
+        pass it.
       copy_for_inference: the program has built the same network in inference mode, too: the run
         fetches outputs of the wrong copy.
     """
@@ -206,6 +207,12 @@ class WrongMode:
         places = [Related(self.evaluation.location, _why_evaluation(self.evaluation))]
         if self.norm.location != self.location:
             places.insert(0, Related(self.norm.location, "a batch norm in training mode"))
+        flag = self.norm.training
+        if flag.left_out is not None and flag.location is not None:
+            if self.location == flag.left_out:
+                places.insert(0, Related(flag.location, "the default"))
+            elif self.location == flag.location:
+                places.append(Related(flag.left_out, "a call that leaves it to this default"))
         return places
 
 
@@ -233,6 +240,7 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
       explicit: True for flags that somebody passed, False for slim's default.
     """
     found: dict[Location, WrongMode] = {}
+    left_out: dict[Location, set[Location | None]] = {}
     for evaluation in program.evaluations:
         for norm in evaluation.batch_norms:
             if is_explicit(norm) is not explicit or has_own_rule(program, norm):
@@ -246,11 +254,17 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
                 confidence = Confidence.LOW
             omission = omitting_call(program, norm)
             place = norm.frames[-2].location if omission and norm.frames[1:] else _flag_place(norm)
+            left_out.setdefault(place, set()).add(norm.training.left_out)
             if place not in found or found[place].confidence < confidence:
                 first = found[place].norm if place in found else norm
                 copied = has_copy_for_inference(program, norm)
                 found[place] = WrongMode(first, evaluation, confidence, omission, copied)
-    yield from found.values()
+    for place, wrong in found.items():
+        call = wrong.norm.training.left_out
+        known = wrong.norm.training.location in program.overridden_defaults
+        if call is not None and left_out[place] == {call} and known:
+            wrong = replace(wrong, omission=wrong.omission or call)
+        yield wrong
 
 
 def is_explicit(norm: BatchNorm) -> bool:

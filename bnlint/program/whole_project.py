@@ -145,6 +145,8 @@ class WholeProject:
       update_reads: by path of a file, where the files that may be imported into one program with
         it read tf.GraphKeys.UPDATE_OPS; None when they could run updates in other ways (slim's
         create_train_op, a layer's `updates`, the collection's name in a variable).
+      overridden_defaults: of training parameters that some call replaces by something else than
+        True.
       is_eager: some code runs eagerly (GradientTape, enable_eager_execution).
       followed: what is known better.
     """
@@ -153,6 +155,7 @@ class WholeProject:
     train_ops: list[WrittenTrainOp] = field(default_factory=list)
     evaluations: list[WrittenEvaluation] = field(default_factory=list)
     update_reads: dict[str, frozenset[Location] | None] = field(default_factory=dict)
+    overridden_defaults: set[Location] = field(default_factory=set)
     is_eager: bool = False
     followed: Followed = field(default_factory=Followed)
 

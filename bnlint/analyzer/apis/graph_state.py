@@ -453,6 +453,7 @@ class Recorder:
         reads = {read.location for read in self.program.collection_reads}
         path = self.program.entry.location.path
         whole = self.interpreter.project.whole
+        self.program.overridden_defaults = whole.overridden_defaults
         if not self.updates_escaped and not whole.may_run_updates(path, reads):
             self.program.sees_all_updates = not self.program.left
         for op in self.program.train_ops:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bnlint.analyzer.interpreter.containers import keyed
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
@@ -60,7 +62,7 @@ def _home(env: Env, name: str) -> Env:
 def _keyed_bool(value: Value, key: str) -> Value:
     """A bool remembers the variable it was bound to."""
     if isinstance(value, Const) and isinstance(value.value, bool):
-        return Const(value.value, value.location, key)
+        return msgspec.structs.replace(value, key=key)
     return value
 
 

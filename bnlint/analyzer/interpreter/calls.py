@@ -32,6 +32,7 @@ from bnlint.analyzer.interpreter.values import (
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
+from bnlint.findings import Location
 from bnlint.program.events import Frame, Parameter
 from bnlint.program.words import TRAINING_PARAMETER_NAMES
 
@@ -183,8 +184,9 @@ def call_function(
     interpreter.called.add(id(definition))
     env = Env(function.module, function.env, definition.qualname)
     env.function = function
-    passed = _bind_parameters(interpreter, function, args, env)
-    frame = _frame(interpreter, function, env, passed, node)
+    call = interpreter.location(node) if interpreter.module is not None and node.end else None
+    passed = _bind_parameters(interpreter, function, args, env, call)
+    frame = _frame(function, env, passed, call)
     returned, flow = _follow_body(interpreter, function, env, frame, at_yield)
     if definition.is_generator:
         return ListValue(tuple(env.yielded))
@@ -222,9 +224,9 @@ def _follow_body(
 
 
 def _bind_parameters(
-    interpreter: Interpreter, function: Function, args: Args, env: Env
+    interpreter: Interpreter, function: Function, args: Args, env: Env, call: Location | None
 ) -> set[str]:
-    """Puts arguments into `env`; returns the names that were passed."""
+    """Puts the arguments of `call` into `env`; returns the names that were passed."""
     definition = function.definition
     positional = list(args.positional)
     keywords = dict(args.keywords)
@@ -247,7 +249,10 @@ def _bind_parameters(
             env.slots[param.name] = keywords.pop(param.name)
             passed.add(param.name)
         else:
-            env.slots[param.name] = _not_passed(interpreter, param, args.rest, function)
+            value = _not_passed(interpreter, param, args.rest, function)
+            if isinstance(value, Const) and isinstance(value.value, bool):
+                value = msgspec.structs.replace(value, left_out=call)
+            env.slots[param.name] = value
     return passed
 
 
@@ -272,9 +277,7 @@ def default_value(interpreter: Interpreter, param: nodes.Param, function: Functi
         interpreter.module = outer
 
 
-def _frame(
-    interpreter: Interpreter, function: Function, env: Env, passed: set[str], node: nodes.Node
-) -> Frame:
+def _frame(function: Function, env: Env, passed: set[str], call: Location | None) -> Frame:
     """The call as rules see it: where, and what its training parameters were given."""
     definition = function.definition
     parameters = []
@@ -293,7 +296,6 @@ def _frame(
                 passed=param.name in passed,
             )
         )
-    call = interpreter.location(node) if interpreter.module is not None and node.end else None
     name = f"{function.module.name}.{definition.qualname}"
     names = tuple(param.name for param in definition.params)
     return Frame(name, function.module.facts.location(definition), call, tuple(parameters), names)

@@ -12,7 +12,7 @@ def flag_of(value: Value | None, explicit: bool = True, via: str = "argument") -
     """A value as a training flag."""
     if isinstance(value, Const) and isinstance(value.value, bool | int | float):
         kind = FlagKind.TRUE if value.value else FlagKind.FALSE
-        return Flag(kind, explicit, value.location, value.key, via=via)
+        return Flag(kind, explicit, value.location, value.key, via=via, left_out=value.left_out)
     if isinstance(value, Symbol):
         return _symbol_flag(value, explicit, via)
     if isinstance(value, Setting):

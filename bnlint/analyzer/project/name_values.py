@@ -139,6 +139,22 @@ class NameValues:
             call for name in names for call, where in self._calls.get(name, ()) if where is module
         ]
 
+    def overridden_defaults(self, names: frozenset[str]) -> set[Location]:
+        """The defaults of parameters of these names that some call replaces by something else
+        than True."""
+        return {
+            module.facts.location(param.default)
+            for name in sorted(names & self._parameters.keys())
+            for param, index, callees, module in self._parameters[name]
+            if param.default is not None
+            and any(
+                _passes(call, name, index)
+                for callee in callees
+                if callee != "__init__"  # of whichever class
+                for call, _ in self._calls.get(callee, ())
+            )
+        }
+
     # --- the answer --------------------------------------------------------------------------
 
     def of(self, value: nodes.Expr | None, module: Module) -> set[Source]:
@@ -237,6 +253,15 @@ def _wrapped(value: nodes.Expr | None) -> nodes.Expr | None:
     if isinstance(value, nodes.Call) and value.args and last_name(value.func) in _WRAPPERS:
         return value.args[0].value
     return None
+
+
+def _passes(call: nodes.Call, name: str, index: int) -> bool:
+    """A call passes something else than True for the parameter `name`, which is the positional
+    one at `index` (-1: none)."""
+    positional = [item.value for item in call.args if not item.keyword]
+    passed = [item.value for item in call.args if item.keyword == name]
+    passed += positional[index : index + 1] if index >= 0 else []
+    return any(not (isinstance(item, nodes.Const) and item.value is True) for item in passed)
 
 
 def is_placeholder(value: nodes.Expr | None) -> bool:

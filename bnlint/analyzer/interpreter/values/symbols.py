@@ -31,12 +31,13 @@ class Const(Value, msgspec.Struct, frozen=True, eq=False):
     """A known Python constant.
 
     `key` names the variable it was last read from ("train.is_training"), `location` is where
-    it was written.
+    it was written. `left_out` is the call that left a parameter at this default.
     """
 
     value: Any
     location: Location | None = None
     key: str = ""
+    left_out: Location | None = None
 
 
 class External(Value, msgspec.Struct, frozen=True, eq=False):
