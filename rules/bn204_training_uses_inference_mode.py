@@ -23,6 +23,7 @@ never normalized, and deep networks train slowly or diverge. Fine-tuning around 
 statistics is the one use, and is not reported.
 """,
     help="Build the training network with `is_training=True`, or feed a placeholder with True.",
+    found_by=("check", "inspect"),
 )
 
 

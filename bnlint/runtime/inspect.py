@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnlint.findings import FileError, sorted_findings
 from bnlint.runtime.graph.table import Graph, GraphError, UnknownNode
 from bnlint.runtime.report import BatchNormInfo, GraphReport
 from bnlint.runtime.stored.protos import LoadError
 from bnlint.runtime.stored.statistics import Measured
+
+if TYPE_CHECKING:
+    from bnlint.runtime.stored.names import Group
 
 __all__ = ["BatchNormInfo", "GraphReport", "inspect_graph", "inspect_model", "inspect_path"]
 
@@ -117,14 +120,16 @@ def _inspect_kind(
 ) -> None:
     from bnlint.runtime.stored.checkpoints import checkpoint_prefix
     from bnlint.runtime.stored.keras_files import is_keras_file
-    from bnlint.runtime.stored.protos import is_saved_model
+    from bnlint.runtime.stored.protos import is_saved_model, newest_export
 
     if path.is_dir() and is_saved_model(path):
         _inspect_saved_model(path, train_op, data, report)
-    elif path.suffix in (".meta", ".pb", ".pbtxt") and path.is_file():
+    elif path.name.endswith((".meta", ".pb", ".pbtxt")) and path.is_file():
         _inspect_graph_file(path, train_op, data, report)
     elif (prefix := checkpoint_prefix(path)) is not None:
         _inspect_checkpoint(prefix, train_op, data, report)
+    elif path.is_dir() and (export := newest_export(path)) is not None:
+        _inspect_saved_model(export, train_op, data, report)
     elif path.is_dir():
         raise LoadError("the folder holds neither a SavedModel nor a checkpoint")
     elif not path.exists():
@@ -142,17 +147,27 @@ def _inspect_table(
 ) -> GraphReport:
     from bnlint.runtime.graph import checks
     from bnlint.runtime.graph.batch_norms import describe, find_batch_norms
-    from bnlint.runtime.graph.train_ops import find_train_ops, named_nodes
+    from bnlint.runtime.graph.train_ops import find_optimization, find_train_ops, named_nodes
 
     named = named_nodes(table, train_op)
     fetched = None if fetches is None else named_nodes(table, fetches)
-    step = checks.Step(named or find_train_ops(table), fetched, _fed(feeds))
+    batch_norms = find_batch_norms(table)
+    updates = {op for one in batch_norms for op in one.update_ops}
+    optimization = find_optimization(table, updates)
+    step = checks.Step(
+        named or find_train_ops(table, optimization),
+        fetched,
+        _fed(feeds),
+        optimization.trained,
+        optimization.sources,
+    )
     if fetched is not None and not named:
         step = checks.running(table, step)
-    batch_norms = find_batch_norms(table)
     findings = [
         *checks.check_training(table, batch_norms, step, path),
         *checks.check_feeds(table, batch_norms, step, path),
+        *checks.check_inference(table, batch_norms, step, path),
+        *checks.check_evaluation(table, batch_norms, step, path),
         *checks.check_serving(table, batch_norms, path),
         *checks.check_frozen(table, batch_norms, path),
         *checks.check_dangling(table, batch_norms, path),
@@ -239,7 +254,7 @@ def _inspect_saved_model(
     _inspect_meta_graphs(message, folder, train_op, report)
     prefix = folder / "variables" / "variables"
     if prefix.with_name("variables.index").is_file():
-        _check_checkpoint(prefix, str(folder), report)
+        _check_checkpoint(str(prefix), str(folder), report)
     elif any(one.moving_mean for one in report.batch_norms):
         raise LoadError("its variables/variables.index is missing")
     if data is not None:
@@ -249,33 +264,54 @@ def _inspect_saved_model(
 
 
 def _inspect_checkpoint(
-    prefix: Path, train_op: Any, data: dict[str, Any] | None, report: GraphReport
+    prefix: str, train_op: Any, data: dict[str, Any] | None, report: GraphReport
 ) -> None:
     from bnlint.runtime.graph.build import from_meta_graph
     from bnlint.runtime.stored.protos import read_graph_file
 
-    meta = prefix.with_name(prefix.name + ".meta")
+    meta = Path(prefix + ".meta")
     meta_graph = read_graph_file(meta) if meta.is_file() else None
     if meta_graph is not None:
         _add(report, _inspect_table(from_meta_graph(meta_graph), str(meta), train_op))
-    _check_checkpoint(prefix, str(prefix), report)
+    _check_checkpoint(prefix, prefix, report)
     if data is not None:
         from bnlint.runtime.graph.measure import measure_checkpoint
 
         if meta_graph is None:
             raise LoadError(f"a measured check needs the graph: {meta.name} is missing")
-        _add_measured(report, measure_checkpoint(prefix, meta_graph, data), prefix)
+        _add_measured(report, measure_checkpoint(prefix, meta_graph, data), Path(prefix))
 
 
-def _check_checkpoint(prefix: Path, path: str, report: GraphReport) -> None:
+def _check_checkpoint(prefix: str, path: str, report: GraphReport) -> None:
     from bnlint.runtime.stored.checkpoints import read_checkpoint
     from bnlint.runtime.stored.statistics import check_stored
 
-    stored = read_checkpoint(prefix)
-    decays = {one.moving_mean.rpartition("/")[0]: one.decay for one in report.batch_norms}
-    for group in stored.groups:
-        group.decay = decays.get(group.name)
+    stored = read_checkpoint(prefix, _known(report.batch_norms))
     report.findings += check_stored(stored.groups, path, stored.steps)
+    if not stored.has_data:
+        message = "its data files are missing: names were checked, and no values"
+        suffices = bool(report.findings)
+        report.errors.append(FileError(path, message, fatal=not suffices))
+
+
+def _known(batch_norms: Iterable[BatchNormInfo]) -> list[Group]:
+    """The variables of a graph's batch norms, each batch norm once however often it is applied."""
+    from bnlint.runtime.stored.names import Group
+
+    found: dict[str, Group] = {}
+    for one in batch_norms:
+        names = {
+            "mean": one.moving_mean,
+            "variance": one.moving_variance,
+            "gamma": one.gamma,
+            "beta": one.beta,
+        }
+        if not one.moving_mean or one.moving_mean in found:
+            continue
+        parts = {part: name for part, name in names.items() if name}
+        scope = (one.gamma or one.beta or one.moving_mean).rpartition("/")[0]
+        found[one.moving_mean] = Group(scope, parts, one.decay)
+    return list(found.values())
 
 
 def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphReport) -> None:

@@ -7,7 +7,7 @@ what is written here. It knows NumPy, not TensorFlow.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MIN_EXAMPLES = 8
@@ -25,6 +25,8 @@ class Statistics:
       mean, variance: of the moving averages, or of some data.
       gamma, beta: what it is scaled and shifted by.
       decay: weight of the old moving value per update (Keras: momentum).
+      is_batch_norm: it is known to be one; otherwise gamma and beta alone could be another
+        normalization's.
     """
 
     name: str = ""
@@ -33,6 +35,7 @@ class Statistics:
     gamma: Any = None
     beta: Any = None
     decay: float | None = None
+    is_batch_norm: bool = True
 
     @property
     def at_initial_values(self) -> bool:
@@ -55,6 +58,17 @@ class Statistics:
         """Gamma or beta has left its initial 1 or 0."""
         moved_gamma = self.gamma is not None and bool((self.gamma != 1).any())
         return moved_gamma or (self.beta is not None and bool((self.beta != 0).any()))
+
+    def in_order(self) -> Statistics:
+        """With mean and variance exchanged where only that makes sense: variances are not negative,
+        and start at 1. (Names of people's own do not always say which is which.)
+        """
+        if self.mean is None or self.variance is None or not self.mean.size:
+            return self
+        fresh = bool((self.mean == 1).all() and (self.variance == 0).all())
+        if fresh or ((self.variance < _NEGATIVE).any() and (self.mean >= 0).all()):
+            return replace(self, mean=self.variance, variance=self.mean)
+        return self
 
     def equals(self, other: Statistics) -> bool:
         """Mean and variance are the same bit for bit."""

@@ -22,6 +22,7 @@ CASES = sorted(
 # updated, and updates that run on serving come from batch norms in training mode.
 ALSO = {
     "checkpoint_BN501_trained_without_updates": {"BN101"},
+    "checkpoint_BN501_unnamed": {"BN101"},
     "saved_BN108_updates_on_serving": {"BN201"},
 }
 

@@ -20,6 +20,8 @@ FUSED_OPS = frozenset(
 _SWITCH_OPS = frozenset({"Switch", "RefSwitch"})
 _SELECT_OPS = frozenset({"Select", "SelectV2"})
 _ADD_OPS = frozenset({"Add", "AddV2"})
+_SHIFTS = _ADD_OPS | {"BiasAdd"}
+_DIVISIONS = frozenset({"RealDiv", "Div"})
 # What may lie between batch statistics and the assignment of the moving ones: arithmetic of a
 # moving average, of an unbiased variance and of a debiased mean.
 _AVERAGING_OPS = (
@@ -76,7 +78,7 @@ class BatchNorm:
 
 def find_batch_norms(graph: Graph) -> list[BatchNorm]:
     """Every batch norm of the graph, in graph order, with its updates."""
-    cores = [*_fused(graph), *_unfused(graph)]
+    cores = [*_fused(graph), *_unfused(graph), *_divided(graph)]
     _find_updates(graph, cores)
     kept = _live(graph, [one for one in cores if one.moving or _learns_per_channel(graph, one)])
     for one in kept:
@@ -154,18 +156,30 @@ def _parameter(graph: Graph, edge: Edge | None) -> str:
 
 
 def _learns_per_channel(graph: Graph, one: BatchNorm) -> bool:
-    """A fused op with a gamma or beta variable (in a frozen graph, a constant of that name).
-    Layer and group norm run the op over ones and zeros: their parameters do not fit its channels.
+    """It has a gamma or beta variable (in a frozen graph, a constant), and its statistics are those
+    of a batch. Layer and group norm run the fused op over ones and zeros: their parameters do not
+    fit its channels; without the op they average over other axes.
     """
-    return one.kind == "fused" and any(
-        edge is not None and _is_parameter(graph, graph.strip(edge)[0])
-        for edge in (one.scale, one.offset)
-    )
+    affine = [graph.strip(edge)[0] for edge in (one.scale, one.offset) if edge is not None]
+    if one.kind == "fused":
+        return any(_is_parameter(graph, number) for number in affine)
+    over_batch = bool(one.batch) and all(_averages_batch(graph, edge) for edge in one.batch)
+    return over_batch and any(_is_stored(graph, number) for number in affine)
 
 
 def _is_parameter(graph: Graph, number: int) -> bool:
     named = graph.nodes[number].name.rpartition("/")[2] in ("gamma", "beta")
     return graph.is_variable(number) or (graph.nodes[number].op == "Const" and named)
+
+
+def _averages_batch(graph: Graph, edge: Edge) -> bool:
+    """A mean over the examples of a batch, as the first axis: what no other normalization has."""
+    node = graph.nodes[edge[0]]
+    if node.op != "Mean" or len(node.inputs) != 2:
+        return False
+    axes = graph.nodes[graph.strip(node.inputs[1])[0]]
+    values = array_value(axes.tensor) if axes.op == "Const" else None
+    return values is not None and bool((values == 0).any())
 
 
 # --- fused ---------------------------------------------------------------------------------
@@ -298,6 +312,76 @@ def _unfused(graph: Graph) -> Iterator[BatchNorm]:
                 one.epsilon, one.scale = variance[1], gamma
                 yield _with_statistics(graph, one, variance[0])
                 break
+
+
+def _divided(graph: Graph) -> Iterator[BatchNorm]:
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, in the orders people write it."""
+    for number, node in enumerate(graph.nodes):
+        if node.op not in ("Sqrt", "Rsqrt") or not node.inputs:
+            continue
+        variance = _plus_epsilon(graph, node.inputs[0])
+        if variance is None:
+            continue
+        for quotient, centered, gamma in _quotients(graph, number):
+            total, scale, offset = _scale_and_shift(graph, quotient, gamma)
+            data, mean = graph.nodes[centered].inputs
+            one = BatchNorm(total, "unfused", data, scale=scale, offset=offset)
+            one.epsilon = variance[1]
+            _read_statistic(graph, one, "mean", mean)
+            yield _with_statistics(graph, one, variance[0])
+
+
+def _quotients(graph: Graph, root: int) -> Iterator[tuple[int, int, Edge | None]]:
+    """(what is normalized, `x - mean`, gamma if it is in there) where `root` is divided by."""
+    if graph.nodes[root].op == "Rsqrt":
+        for factor, gamma in [(root, None), *_scaled(graph, root)]:
+            for reader in _readers(graph, factor):
+                other = _other_input(graph, reader, factor)
+                if graph.nodes[reader].op == "Mul" and other and _is_difference(graph, other[0]):
+                    yield reader, other[0], gamma
+        return
+    for reader in _readers(graph, root):
+        node = graph.nodes[reader]
+        if node.op in _DIVISIONS and _other_input(graph, reader, root) == node.inputs[0]:
+            yield from ((reader, *one) for one in _numerators(graph, node.inputs[0]))
+
+
+def _numerators(graph: Graph, edge: Edge) -> Iterator[tuple[int, Edge | None]]:
+    """(`x - mean`, gamma) of `x - mean` or `gamma * (x - mean)`."""
+    number = graph.strip(edge)[0]
+    if _is_difference(graph, number):
+        yield number, None
+    elif graph.nodes[number].op == "Mul" and len(graph.nodes[number].inputs) == 2:
+        left, right = graph.nodes[number].inputs
+        for centered, gamma in ((left, right), (right, left)):
+            if _is_difference(graph, centered[0]):
+                yield centered[0], gamma
+
+
+def _is_difference(graph: Graph, number: int) -> bool:
+    node = graph.nodes[number]
+    return node.op == "Sub" and len(node.inputs) == 2
+
+
+def _scale_and_shift(
+    graph: Graph, number: int, gamma: Edge | None
+) -> tuple[int, Edge | None, Edge | None]:
+    """The last op, gamma and beta of a normalized value that is scaled and then shifted."""
+    if gamma is None:
+        for reader in _readers(graph, number):
+            other = _other_input(graph, reader, number)
+            if graph.nodes[reader].op == "Mul" and _holds_parameter(graph, other):
+                number, gamma = reader, other
+                break
+    for reader in _readers(graph, number):
+        other = _other_input(graph, reader, number)
+        if graph.nodes[reader].op in _SHIFTS and _holds_parameter(graph, other):
+            return reader, gamma, other
+    return number, gamma, None
+
+
+def _holds_parameter(graph: Graph, edge: Edge | None) -> bool:
+    return edge is not None and _is_stored(graph, graph.strip(edge)[0])
 
 
 def _plus_epsilon(graph: Graph, edge: Edge) -> tuple[Edge, float] | None:

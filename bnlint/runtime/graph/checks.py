@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bnlint.findings import Confidence, Finding, Location, Related
@@ -31,17 +31,21 @@ class Step:
       train_ops: ids of the ops that run an optimizer.
       fetches: ids of everything the step runs; None when not known.
       feeds: fed tensors' op names -> fed value (None: not known); None when nothing is known.
+      trained: ids of the variables that the graph's optimizers write.
+      sources: ids of everything that what they write is computed from.
     """
 
     train_ops: Sequence[int]
     fetches: Sequence[int] | None = None
     feeds: Mapping[str, Any] | None = None
+    trained: Set[int] = frozenset()
+    sources: Set[int] = frozenset()
 
 
 def running(graph: Graph, step: Step) -> Step:
     """The step without train ops that its fetches do not run (those of a GAN's other half)."""
     run = graph.reach(step.fetches or ())
-    return Step([op for op in step.train_ops if run[op]], step.fetches, step.feeds)
+    return replace(step, train_ops=[op for op in step.train_ops if run[op]])
 
 
 def reached_updates(
@@ -222,6 +226,80 @@ def check_feeds(
         yield _finding(graph, "BN205", members, message, path, Confidence.HIGH)
 
 
+def check_inference(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step, path: str
+) -> Iterator[Finding]:
+    """BN204: the train op trains batch norms that run in inference mode only, so that nothing ever
+    gives them statistics.
+
+    Frozen statistics are meant where a pretrained net is restored, which the graph does not say:
+    hence low confidence. That statistics stayed at their initial values shows in a checkpoint.
+    """
+    if not step.train_ops:
+        return
+    run = graph.reach([*step.train_ops, *(step.fetches or ())])
+    written = _written(graph)
+    members = [
+        one
+        for one in batch_norms
+        if one.mode == "infer"
+        and any(run[node] for node in one.nodes)
+        and len(one.moving) == 2
+        and not set(one.moving.values()) & written
+        and all(graph.is_variable(number) for number in one.moving.values())
+        and any(graph.variable(edge) in step.trained for edge in (one.scale, one.offset) if edge)
+    ]
+    if members:
+        message = (
+            f"the train op trains {_count(members)} in inference mode, and nothing updates their "
+            "moving statistics"
+        )
+        yield _finding(graph, "BN204", members, message, path, Confidence.LOW)
+
+
+def check_evaluation(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step, path: str
+) -> Iterator[Finding]:
+    """BN201: a second copy of the trained net, with the same variables, that runs in training mode
+    and that no gradient goes through: it is there for an evaluation. (A train op may run it all the
+    same, for its updates.)
+    """
+    if not step.sources or step.fetches is not None:
+        return
+
+    def is_trained(one: BatchNorm) -> bool:
+        return not step.sources.isdisjoint(one.training)
+
+    trained = {number for one in batch_norms if is_trained(one) for number in one.moving.values()}
+    copies = [
+        one
+        for one in batch_norms
+        if one.mode == "train" and not is_trained(one) and set(one.moving.values()) & trained
+    ]
+    if copies:
+        only_drawn = all(_is_only_drawn(graph, one) for one in copies)
+        message = (
+            f"{_running(copies)} in training mode in a copy of the net that no train op trains: "
+            "what it predicts depends on the other examples of the batch"
+        )
+        confidence = Confidence.LOW if only_drawn else Confidence.MEDIUM
+        yield _finding(graph, "BN201", copies, message, path, confidence)
+
+
+def _is_only_drawn(graph: Graph, one: BatchNorm) -> bool:
+    """All that comes of it is summaries."""
+    seen, queue, ends = {one.node}, [one.node], set()
+    while queue:
+        after = graph.consumers[queue.pop()]
+        ends |= {reader for reader in after if graph.nodes[reader].op.endswith("Summary")}
+        fresh = [reader for reader in after if reader not in seen | ends]
+        if any(not graph.consumers[reader] for reader in fresh):
+            return False
+        seen.update(fresh)
+        queue += fresh
+    return bool(ends)
+
+
 @dataclass(frozen=True)
 class _Trouble:
     """What is wrong in a signature. `message` has `{where}` for the signatures it is wrong in."""
@@ -297,9 +375,11 @@ def _training_mode(
 
 
 def _is_named(graph: Graph, one: BatchNorm) -> bool:
-    """Moving statistics prove a batch norm; without them its scope's name has to (instance
-    norm runs the same op with a gamma of its own).
+    """Moving statistics prove a batch norm, and so do averages over the batch; without them its
+    scope's name has to (instance norm runs the same op with a gamma of its own).
     """
+    if one.kind == "unfused":
+        return True
     scope = graph.nodes[one.node].name.rpartition("/")[0]
     return bool(one.moving) or bool(re.search(r"batch_?norm", scope, re.IGNORECASE))
 

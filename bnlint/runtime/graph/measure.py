@@ -27,7 +27,7 @@ _TIMEOUT = 120_000  # milliseconds for one batch: a stored loop may have no end
 _PLACEHOLDERS = ("Placeholder", "PlaceholderWithDefault")
 
 
-def measure_checkpoint(prefix: Path, meta_graph: Any, data: Mapping[str, Any]) -> list[Measured]:
+def measure_checkpoint(prefix: str, meta_graph: Any, data: Mapping[str, Any]) -> list[Measured]:
     """The moving and batch statistics of a TF1 checkpoint with its MetaGraphDef.
 
     Args:
@@ -48,10 +48,10 @@ def measure_saved_model(folder: Path, message: Any, data: Mapping[str, Any]) -> 
     Raises:
       LoadError: they are in function bodies, or as in `measure_checkpoint`.
     """
-    return _measure(message.meta_graphs[0], folder / "variables" / "variables", data)
+    return _measure(message.meta_graphs[0], str(folder / "variables" / "variables"), data)
 
 
-def _measure(meta_graph: Any, prefix: Path, data: Mapping[str, Any]) -> list[Measured]:
+def _measure(meta_graph: Any, prefix: str, data: Mapping[str, Any]) -> list[Measured]:
     import tensorflow as tf
 
     graph = from_meta_graph(meta_graph)
@@ -128,7 +128,7 @@ def _forward_pass(graph_def: Any, graph: Graph, needed: Sequence[int]) -> Any:
     return result
 
 
-def _variables(graph: Graph, needed: Sequence[int], prefix: Path) -> dict[int, Any]:
+def _variables(graph: Graph, needed: Sequence[int], prefix: str) -> dict[int, Any]:
     """The stored value of each needed variable of the main graph, by node.
 
     Raises:

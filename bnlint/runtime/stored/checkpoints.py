@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -11,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.runtime.moving_statistics import Statistics
+from bnlint.runtime.stored.names import Group, group_by_shape, is_part, step_names
 from bnlint.runtime.stored.protos import LoadError
-from bnlint.runtime.stored.statistics import (
-    MAX_ELEMENTS,
-    MAX_TOTAL,
-    group_variables,
-    step_names,
-)
+from bnlint.runtime.stored.statistics import MAX_ELEMENTS, MAX_TOTAL
 
 # TensorFlow's reader translates the errors of corrupt files to any of these.
 _READ_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError)
@@ -32,37 +29,52 @@ _STATE_LINE = re.compile(r'^model_checkpoint_path:\s*"([^"\n]+)"', re.MULTILINE)
 
 @dataclass
 class Stored:
-    """What a file stores of a model: its batch norms, and how many steps it was trained."""
+    """What a file stores of a model.
+
+    Attributes:
+      groups: its batch norms; vectors of size 0 stand for those that are there and not read.
+      steps: how many steps it was trained; None where that is not known.
+      has_data: the values are there, and not only the names.
+    """
 
     groups: list[Statistics] = field(default_factory=list)
     steps: int | None = None
+    has_data: bool = True
 
 
-def checkpoint_prefix(path: Path) -> Path | None:
+def index_of(prefix: str) -> Path:
+    """The index of a checkpoint. Its prefix may end in a slash: then the file is `.index`."""
+    return Path(prefix + ".index")
+
+
+def checkpoint_prefix(path: Path) -> str | None:
     """The prefix that `path` (an `.index` or data file, a prefix, or a folder) stands for."""
     if path.is_dir():
         return _newest(path)
-    if path.suffix == ".index":
-        return path.with_suffix("")
+    text = str(path)
+    if path.name.endswith(".index"):
+        return text.removesuffix(".index")
     if ".data-" in path.name:
-        return path.with_name(path.name.partition(".data-")[0])
-    if path.with_name(path.name + ".index").is_file():
-        return path
-    return path if path.is_file() and _has_footer(path) else None
+        return text[: text.rindex(".data-")]
+    if index_of(text).is_file():
+        return text
+    return text if path.is_file() and _has_footer(path) else None
 
 
-def _newest(folder: Path) -> Path | None:
+def _newest(folder: Path) -> str | None:
     """What the folder's `checkpoint` file names, or else the newest index in it."""
     state = folder / "checkpoint"
     if state.is_file() and state.stat().st_size < MAX_ELEMENTS:
         named = _STATE_LINE.search(state.read_text("utf-8", "replace"))
         if named:
             # The folder may have been moved since: only the name counts.
-            prefix = folder / named[1].replace("\\", "/").rpartition("/")[2]
-            if prefix.with_name(prefix.name + ".index").is_file() or prefix.is_file():
+            prefix = os.path.join(folder, named[1].replace("\\", "/").rpartition("/")[2])
+            if index_of(prefix).is_file() or Path(prefix).is_file():
                 return prefix
-    indexes = sorted(folder.glob("*.index"), key=lambda one: (one.stat().st_mtime, one.name))
-    return indexes[-1].with_suffix("") if indexes else None
+    # Not `glob`, which leaves out a file that is called `.index`.
+    indexes = [one for one in folder.iterdir() if one.name.endswith(".index")]
+    indexes.sort(key=lambda one: (one.stat().st_mtime, one.name))
+    return str(indexes[-1]).removesuffix(".index") if indexes else None
 
 
 def _has_footer(path: Path) -> bool:
@@ -74,15 +86,19 @@ def _has_footer(path: Path) -> bool:
         return stream.read() == _TABLE_MAGIC
 
 
-def read_checkpoint(prefix: Path) -> Stored:
+def read_checkpoint(prefix: str, known: Iterable[Group] = ()) -> Stored:
     """The batch norms of a checkpoint.
+
+    Args:
+      prefix: its prefix.
+      known: the batch norms that its graph shows.
 
     Raises:
       LoadError: the index is corrupt, or a shard is missing, short or corrupt.
       OSError: there is no such file.
     """
-    index = prefix.with_name(prefix.name + ".index")
-    main = index if index.is_file() else prefix
+    index = index_of(prefix)
+    main = index if index.is_file() else Path(prefix)
     if main.stat().st_size > _MAX_INDEX:
         raise LoadError(f"the checkpoint index has more than {_MAX_INDEX} bytes")
     if not _has_footer(main):
@@ -91,17 +107,25 @@ def read_checkpoint(prefix: Path) -> Stored:
         reader = open_checkpoint(prefix)
         shapes = reader.get_variable_to_shape_map()
         names = _readable_names(reader, shapes)
-        check_total(math.prod(shapes[name]) for name in wanted(names))
-        return _collect(names, lambda name: _vector(reader, name, shapes))
     except UnicodeDecodeError as error:
         raise LoadError("corrupt checkpoint: a name is not text") from error
+    groups = group_by_shape({plain: shapes[name] for plain, name in names.items()}, known)
+    read = [name for group in groups for name in group.parts.values()] + step_names(names)
+    check_total(math.prod(shapes[names[name]]) for name in read)
+    has_data = main != index or any(
+        one.name.startswith(f"{index.name.removesuffix('.index')}.data-")
+        for one in index.parent.iterdir()
+    )
+    if not has_data:
+        return Stored([_unread(group) for group in groups], has_data=False)
+    return _collect(names, groups, lambda name: _vector(reader, name, shapes))
 
 
-def wanted(names: Mapping[str, str]) -> list[str]:
-    """Of names by plain name, those that are read: batch norms' vectors and step counts."""
-    groups = group_variables(names)
-    plain = [name for parts in groups.values() for name in parts.values()] + step_names(names)
-    return [names[name] for name in plain]
+def _unread(group: Group) -> Statistics:
+    import numpy as np
+
+    vectors: dict[str, Any] = {part: np.zeros(0) for part in group.parts}
+    return Statistics(group.scope, is_batch_norm=group.is_batch_norm, **vectors)
 
 
 def check_total(sizes: Iterable[int]) -> None:
@@ -111,7 +135,7 @@ def check_total(sizes: Iterable[int]) -> None:
         raise LoadError(f"its batch norms have {total} elements, more than the {MAX_TOTAL} read")
 
 
-def open_checkpoint(prefix: Path) -> Any:
+def open_checkpoint(prefix: str) -> Any:
     """TensorFlow's reader of a checkpoint, which runs nothing.
 
     Raises:
@@ -120,7 +144,8 @@ def open_checkpoint(prefix: Path) -> Any:
     import tensorflow as tf
 
     try:
-        return tf.train.load_checkpoint(str(prefix))
+        # Not `load_checkpoint`, which takes a prefix that ends in a slash for a folder.
+        return tf.compat.v1.train.NewCheckpointReader(prefix)
     except (tf.errors.OpError, *_READ_ERRORS) as error:
         raise LoadError(f"corrupt checkpoint: {_first_line(error)}") from error
 
@@ -140,7 +165,7 @@ def _readable_names(reader: Any, shapes: Mapping[str, Any]) -> dict[str, str]:
         if ".OPTIMIZER_SLOT" in name or name == _OBJECT_GRAPH:
             continue
         plain = name.removesuffix(_VALUE)
-        if group_variables([plain]) or step_names([plain]):
+        if is_part(plain) or step_names([plain]) or not full:
             names[plain] = name
         elif name in full and "optimizer" not in name.split("/"):
             # An optimizer's slots are named for their variables: "SGD/m/bn/gamma".
@@ -190,11 +215,13 @@ def as_floats(values: Any) -> Any:
     return values.astype(np.float64)
 
 
-def _collect(names: Mapping[str, str], read: Any) -> Stored:
+def _collect(names: Mapping[str, str], groups: Iterable[Group], read: Any) -> Stored:
     stored = Stored()
-    for scope, parts in group_variables(names).items():
-        vectors = {part: read(names[name]) for part, name in parts.items()}
-        stored.groups.append(Statistics(scope, **vectors))
+    for group in groups:
+        vectors = {part: read(names[name]) for part, name in group.parts.items()}
+        one = Statistics(group.scope, **vectors, is_batch_norm=group.is_batch_norm)
+        one.decay = group.decay
+        stored.groups.append(one.in_order() if group.in_doubt else one)
     stored.steps = largest_step(read(names[name]) for name in step_names(names))
     return stored
 

@@ -88,7 +88,7 @@ def _packed(found: KerasFile) -> bytes:
         "always_training": found.always_training,
         "foreign": found.foreign,
         "steps": found.stored.steps,
-        "groups": [(one.name, one.decay) for one in groups],
+        "groups": [(one.name, one.decay, one.is_batch_norm) for one in groups],
     }
     stream = io.BytesIO()
     text = np.frombuffer(json.dumps(rest).encode(), np.uint8)
@@ -108,7 +108,8 @@ def _unpacked(packed: bytes) -> KerasFile:
         foreign=rest["foreign"],
     )
     found.stored.steps = rest["steps"]
-    for number, (name, decay) in enumerate(rest["groups"]):
+    for number, (name, decay, is_batch_norm) in enumerate(rest["groups"]):
         parts = {part: vectors.get(f"{number}.{part}") for part in _VECTORS}
-        found.stored.groups.append(Statistics(name, decay=decay, **parts))
+        one = Statistics(name, **parts, decay=decay, is_batch_norm=is_batch_norm)
+        found.stored.groups.append(one)
     return found

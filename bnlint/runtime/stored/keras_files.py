@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bnlint.runtime.moving_statistics import Statistics
-from bnlint.runtime.stored.checkpoints import Stored, as_floats, check_total, largest_step, wanted
+from bnlint.runtime.stored.checkpoints import Stored, as_floats, check_total, largest_step
+from bnlint.runtime.stored.names import group_variables, step_names
 from bnlint.runtime.stored.protos import LoadError
-from bnlint.runtime.stored.statistics import MAX_ELEMENTS, group_variables, step_names
+from bnlint.runtime.stored.statistics import MAX_ELEMENTS
 
 _MAX_CONFIG = 1 << 26
 _MAX_WEIGHTS = 1 << 33  # bytes
@@ -230,11 +231,16 @@ def _from_hdf5(file: Any) -> KerasFile:
     for path in vectors:
         names[_variable_name(path, vectors, file, found)] = path
     names.pop("", None)
-    check_total(vectors[path].size or 0 for path in wanted(names))
     groups = group_variables(names)
+    read = [name for group in groups for name in group.parts.values()] + step_names(names)
+    check_total(vectors[names[name]].size or 0 for name in read)
     found.stored.groups = [
-        Statistics(scope, **{part: _values(vectors[names[name]]) for part, name in parts.items()})
-        for scope, parts in groups.items()
+        Statistics(
+            group.scope,
+            is_batch_norm=group.is_batch_norm,
+            **{part: _values(vectors[names[name]]) for part, name in group.parts.items()},
+        )
+        for group in groups
     ]
     steps = [_values(vectors[names[name]]) for name in step_names(names)]
     steps += [_values(vectors["optimizer/vars/0"])] if "optimizer/vars/0" in vectors else []

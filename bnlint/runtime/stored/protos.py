@@ -25,6 +25,12 @@ def is_saved_model(folder: Path) -> bool:
     return any((folder / f"saved_model.{suffix}").is_file() for suffix in ("pb", "pbtxt"))
 
 
+def newest_export(folder: Path) -> Path | None:
+    """The SavedModel that an estimator exported last: its folder is named for the time."""
+    exports = [one for one in folder.iterdir() if one.name.isdecimal() and is_saved_model(one)]
+    return max(exports, key=lambda one: int(one.name), default=None)
+
+
 def read_saved_model(folder: Path) -> Any:
     """The SavedModel proto of a folder."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -45,7 +51,7 @@ def read_graph_file(path: Path) -> Any:
     from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
     types = [graph_pb2.GraphDef, meta_graph_pb2.MetaGraphDef, saved_model_pb2.SavedModel]
-    if path.suffix == ".meta":
+    if path.name.endswith(".meta"):
         types = [meta_graph_pb2.MetaGraphDef]
     elif path.stem == "saved_model":
         types = [saved_model_pb2.SavedModel]
@@ -61,7 +67,7 @@ def _read(path: Path, types: list[Any]) -> Any:
     if size > limit:
         raise LoadError(f"the file has {size} bytes, more than the {limit} that can be read")
     content = path.read_bytes()
-    is_text = is_text or (path.suffix == ".meta" and content.startswith(b"meta_info_def {"))
+    is_text = is_text or (path.name.endswith(".meta") and content.startswith(b"meta_info_def {"))
     for message_type in types:
         message = _parsed(message_type, content, is_text)
         if message is not None and _is_plausible(message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,34 +16,7 @@ MAX_ELEMENTS = 1 << 24
 MAX_TOTAL = 1 << 26
 """Most elements that are read of one file: 512 MiB of them."""
 
-_PARTS = {
-    "moving_mean": "mean",
-    "moving_variance": "variance",
-    "moving_var": "variance",
-    "gamma": "gamma",
-    "beta": "beta",
-}
-_STEP_NAMES = frozenset({"global_step", "iter", "iteration", "iterations", "_iterations"})
-_SCOPE = re.compile(r"(^|[/_.])(sync_?)?(batch_?norm(alization)?(_v\d)?|bn)([_\d./]|$)", re.I)
 _SHOWN = 10  # batch norms named in one finding
-
-
-def group_variables(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Batch-norm variables by scope: {"net/bn": {"mean": "net/bn/moving_mean", ...}}.
-
-    Only the last part of a name decides, so layer norms' gamma and beta are grouped too.
-    """
-    groups: dict[str, dict[str, str]] = {}
-    for name in sorted(names):
-        scope, _, last = name.removesuffix(":0").rpartition("/")
-        if last in _PARTS:
-            groups.setdefault(scope, {})[_PARTS[last]] = name
-    return groups
-
-
-def step_names(names: Iterable[str]) -> list[str]:
-    """The variables that count training steps."""
-    return [name for name in names if name.removesuffix(":0").rpartition("/")[2] in _STEP_NAMES]
 
 
 def check_stored(
@@ -72,7 +44,7 @@ def _missing(groups: Sequence[Statistics], path: str) -> Iterator[Finding]:
         for one in groups
         if one.mean is None
         and one.variance is None
-        and _SCOPE.search(one.name)
+        and one.is_batch_norm
         # A layer that a model holds and never calls has no variables at all.
         and (one.gamma is not None or one.beta is not None)
     ]

@@ -259,10 +259,18 @@ def copied(folder: Path) -> Path:
     return folder / "checkpoint"
 
 
-def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+def test_missing_data(tmp_path: Path) -> None:
     folder = copied(tmp_path)
     (folder / "model.ckpt-400.data-00000-of-00001").unlink()
-    assert "data-00000-of-00001" in only_error(folder)
+    assert "data files are missing" in only_error(folder)
+
+
+def test_missing_data_where_names_suffice(tmp_path: Path) -> None:
+    shutil.copy(GRAPHS / "checkpoint_BN301_trainable_only" / "model.ckpt-20.index", tmp_path)
+    report = inspect_path(str(tmp_path))
+    assert [one.code for one in report.findings] == ["BN301"]
+    assert [one.fatal for one in report.errors] == [False]
+    assert report.exit_code == 1
 
 
 def test_a_short_shard(tmp_path: Path) -> None:
