@@ -28,6 +28,7 @@ small data set: accuracy drops when fine-tuning begins.
         "Freeze the batch norms of the net again after unfreezing it. In tf.keras 2 "
         "`base(x, training=False)` is enough."
     ),
+    found_by=("check", "inspect"),
 )
 
 

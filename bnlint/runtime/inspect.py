@@ -289,9 +289,10 @@ def _check_checkpoint(prefix: str, path: str, report: GraphReport) -> None:
     stored = read_checkpoint(prefix, _known(report.batch_norms))
     report.findings += check_stored(stored.groups, path, stored.steps)
     if not stored.has_data:
+        if not report.findings:
+            raise LoadError("its data files are missing, and its names do not show a mistake")
         message = "its data files are missing: names were checked, and no values"
-        suffices = bool(report.findings)
-        report.errors.append(FileError(path, message, fatal=not suffices))
+        report.errors.append(FileError(path, message, fatal=False))
 
 
 def _known(batch_norms: Iterable[BatchNormInfo]) -> list[Group]:
@@ -321,7 +322,7 @@ def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphRe
 
     found = read_keras_isolated(path)
     report.batch_norms = tuple(keras_info(layer.path, layer.config) for layer in found.layers)
-    report.findings += always_training(found.always_training, str(path))
+    report.findings += always_training(found, str(path))
     report.findings += check_stored(found.stored.groups, str(path), found.stored.steps)
     if data is not None:
         from bnlint.runtime.keras_model import load_model, measure_model

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bnlint.findings import Finding, Location, Related, sorted_findings
+from bnlint.findings import Confidence, Finding, Location, Related, sorted_findings
 from bnlint.registry import all_rules
 from bnlint.runtime.moving_statistics import Moments, Statistics
 from bnlint.runtime.report import BatchNormInfo, GraphReport
-from bnlint.runtime.stored.keras_files import settings
+from bnlint.runtime.stored.keras_files import KerasFile, settings
 from bnlint.runtime.stored.protos import LoadError
 from bnlint.runtime.stored.statistics import Measured, check_measured, check_stored
 
@@ -25,7 +25,7 @@ def check_model(model: Any, data: Any, path: str) -> GraphReport:
     groups = [stored_statistics(layer) for layer in layers]
     findings = [
         *check_stored(groups, path, _steps(model)),
-        *always_training(_trained_in_config(model), path),
+        *always_training(_flags_in_config(model), path),
     ]
     measured = [] if data is None else measure_model(model, data)
     findings += check_measured(measured, path)
@@ -78,12 +78,16 @@ def _steps(model: Any) -> int | None:
     return None if iterations is None else int(iterations.numpy())
 
 
-def _trained_in_config(model: Any) -> list[str]:
+def _flags_in_config(model: Any) -> KerasFile:
+    """How a model's configuration says that its batch norms are called."""
     try:
         config = model.get_config()
     except NotImplementedError:  # subclassed models need not have one
-        return []
-    return settings({"config": config}).always_training
+        return KerasFile()
+    found = settings({"config": config})
+    # tf-keras is `tf_keras`; of `keras` TensorFlow 2.16 and later take version 3.
+    found.keras_3 = any(base.__module__.startswith("keras.src") for base in type(model).__mro__)
+    return found
 
 
 def keras_info(name: str, config: Mapping[str, Any]) -> BatchNormInfo:
@@ -109,19 +113,49 @@ def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def always_training(names: Sequence[str], path: str) -> list[Finding]:
-    """BN209: batch norms that a functional model calls with a fixed `training=True`."""
+def always_training(found: KerasFile, path: str) -> list[Finding]:
+    """BN209: batch norms that a functional model calls with a fixed `training=True`.
+
+    In Keras 3 `fit`, `evaluate` and `predict` override it, `model(x)` and `export` keep it
+    (fixtures/oracle/keras: "functional | training true"). Which of them is used is not known here.
+    """
+    names = found.always_training
     if not names:
         return []
-    message = f"{names[0]!r} is called with training=True, so it uses batch statistics in inference"
+    where, confidence = "in inference", Confidence.HIGH
+    if found.keras_3:
+        where = "in `model(x)` and `export` (Keras 3 overrides it in fit, evaluate and predict)"
+        confidence = Confidence.LOW
+    message = f"{names[0]!r} is called with training=True, so it uses batch statistics {where}"
+    return [_about(names, "BN209", message, "also called with training=True", path, confidence)]
+
+
+def overridden_by_fit(model: Any, path: str) -> list[Finding]:
+    """BN701: pretrained, trainable batch norms that a functional model of Keras 3 calls with
+    `training=False`, as `fit` begins, which overrides that (fixtures/oracle/keras: "nested |
+    training false"). Statistics at their initial values are not lost.
+    """
+    found = _flags_in_config(model)
+    names = found.called_in_inference
+    known = (stored_statistics(layer) for layer in batch_norm_layers(model))
+    if not names or not found.keras_3 or all(one.at_initial_values for one in known):
+        return []
+    message = (
+        f"{names[0]!r} is called with training=False and is trainable: `fit` of Keras 3 overrides "
+        "that, and overwrites its moving statistics"
+    )
+    also = "also called with training=False"
+    return [_about(names, "BN701", message, also, path, Confidence.MEDIUM)]
+
+
+def _about(
+    names: Sequence[str], code: str, message: str, also: str, path: str, confidence: Confidence
+) -> Finding:
     if len(names) > 1:
         message += f" (as are {len(names) - 1} more batch norms)"
-    related = [
-        Related(Location(path, node=name), "also called with training=True")
-        for name in names[1:_SHOWN]
-    ]
+    related = [Related(Location(path, node=name), also) for name in names[1:_SHOWN]]
     place = Location(path, node=names[0])
-    return [all_rules()["BN209"].finding(place, message, related=related)]
+    return all_rules()[code].finding(place, message, related=related, confidence=confidence)
 
 
 # --- measured check ------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bnlint.findings import Finding
-from bnlint.runtime.keras_model import batch_norm_layers, stored_statistics
+from bnlint.findings import Confidence, Finding
+from bnlint.runtime.keras_model import batch_norm_layers, overridden_by_fit, stored_statistics
 from bnlint.runtime.monitor.statistics import (
     OverheadBudget,
     Schedule,
@@ -128,8 +128,10 @@ class _BatchNormWatcher:
                 from bnlint.runtime.inspect import inspect_model
 
                 self.report = inspect_model(self.model, path=self.model.name)
-                # Training goes on: whether it is long enough shows at its end.
-                found = [one for one in self.report.findings if one.code != "BN303"]
+                # Training goes on: whether it is long enough shows at its end. And `fit` overrides
+                # the flag that could go wrong elsewhere.
+                found = [one for one in self.report.findings if not _is_about_later(one)]
+                found += overridden_by_fit(self.model, self.model.name)
                 self.report.findings = found
             if self._overhead > 0:
                 self._start_watching()
@@ -160,6 +162,12 @@ class _BatchNormWatcher:
             self._on_finding(finding)
         if self._stop and self.findings:
             self.model.stop_training = True
+
+
+def _is_about_later(finding: Finding) -> bool:
+    return finding.code == "BN303" or (
+        finding.code == "BN209" and finding.confidence is Confidence.LOW
+    )
 
 
 def named_layers(model: Any) -> dict[str, Any]:

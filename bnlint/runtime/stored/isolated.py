@@ -86,6 +86,8 @@ def _packed(found: KerasFile) -> bytes:
     rest = {
         "layers": [asdict(one) for one in found.layers],
         "always_training": found.always_training,
+        "called_in_inference": found.called_in_inference,
+        "keras_3": found.keras_3,
         "foreign": found.foreign,
         "steps": found.stored.steps,
         "groups": [(one.name, one.decay, one.is_batch_norm) for one in groups],
@@ -105,6 +107,8 @@ def _unpacked(packed: bytes) -> KerasFile:
     found = KerasFile(
         layers=[KerasLayer(**one) for one in rest["layers"]],
         always_training=rest["always_training"],
+        called_in_inference=rest["called_in_inference"],
+        keras_3=rest["keras_3"],
         foreign=rest["foreign"],
     )
     found.stored.steps = rest["steps"]

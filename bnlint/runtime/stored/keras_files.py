@@ -46,12 +46,16 @@ class KerasFile:
     Attributes:
       layers: its batch-norm layers.
       always_training: names of batch norms called with `training=True`.
+      called_in_inference: names of trainable ones called with `training=False`.
+      keras_3: Keras 3 wrote it, in which `fit`, `evaluate` and `predict` override these flags.
       stored: their vectors.
       foreign: classes that are not Keras', or that run code from the file or from outside of it.
     """
 
     layers: list[KerasLayer] = field(default_factory=list)
     always_training: list[str] = field(default_factory=list)
+    called_in_inference: list[str] = field(default_factory=list)
+    keras_3: bool = False
     stored: Stored = field(default_factory=Stored)
     foreign: list[str] = field(default_factory=list)
 
@@ -87,13 +91,21 @@ def _read_archive(path: Path) -> KerasFile:
     try:
         with zipfile.ZipFile(path) as archive:
             config = _member(archive, "config.json", _MAX_CONFIG)
+            metadata = _member(archive, "metadata.json", _MAX_CONFIG)
             weights = _member(archive, "model.weights.h5", _MAX_WEIGHTS)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise LoadError(f"corrupt .keras archive: {error}") from error
     found = settings(_json(config))
+    version = _json(metadata)
+    found.keras_3 = _is_3(version.get("keras_version") if isinstance(version, dict) else None)
     found.stored = _read_hdf5(io.BytesIO(weights)).stored
     _add_decays(found)
     return found
+
+
+def _is_3(version: Any) -> bool:
+    number = str(version).partition(".")[0]
+    return number.isdecimal() and int(number) >= 3
 
 
 def _member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
@@ -123,7 +135,7 @@ def settings(config: Any) -> KerasFile:
     """The batch norms in a serialized model: `{"class_name": ..., "config": {...}}`."""
     found = KerasFile(foreign=sorted(set(_foreign(config))))
     for layer in _layers(config):
-        _walk(layer, "", _called_in_training(layer), found)
+        _walk(layer, "", _flags(layer), found)
     return found
 
 
@@ -161,8 +173,8 @@ def _layers(entry: Any) -> list[Any]:
     return layers if isinstance(layers, list) else [config.get("layer")]
 
 
-def _walk(layer: Any, prefix: str, training: bool, found: KerasFile) -> None:
-    """Collect a layer's batch norms. `training`: it is called with training=True."""
+def _walk(layer: Any, prefix: str, flags: frozenset[bool], found: KerasFile) -> None:
+    """Collect a layer's batch norms. `flags`: the values of `training` it is called with."""
     if not isinstance(layer, dict):
         return
     config = layer.get("config")
@@ -171,15 +183,18 @@ def _walk(layer: Any, prefix: str, training: bool, found: KerasFile) -> None:
     path = f"{prefix}/{name}" if prefix else name
     if layer.get("class_name") in _BATCH_NORMS:
         found.layers.append(KerasLayer(path, settings))
-        if training and settings.get("trainable", True) is not False:
+        if True in flags and settings.get("trainable", True) is not False:
             found.always_training.append(path)
+        elif flags and settings.get("trainable", True) is not False:
+            found.called_in_inference.append(path)
     for inner in _layers(layer):
-        _walk(inner, path, training or _called_in_training(inner), found)
+        _walk(inner, path, flags or _flags(inner), found)
 
 
-def _called_in_training(layer: Any) -> bool:
+def _flags(layer: Any) -> frozenset[bool]:
     nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
-    return any(kwargs.get("training") is True for kwargs in _call_kwargs(nodes))
+    given = (kwargs.get("training") for kwargs in _call_kwargs(nodes))
+    return frozenset(flag for flag in given if isinstance(flag, bool))
 
 
 def _call_kwargs(nodes: Any) -> Iterator[Mapping[str, Any]]:
@@ -227,6 +242,8 @@ def _read_hdf5(stream: Any) -> KerasFile:
 def _from_hdf5(file: Any) -> KerasFile:
     config = file.attrs.get("model_config")
     found = settings(_json(config)) if isinstance(config, bytes | str) else KerasFile()
+    version = file.attrs.get("keras_version")
+    found.keras_3 = _is_3(version.decode() if isinstance(version, bytes) else version)
     vectors, names = dict(_data_sets(file)), {}
     for path in vectors:
         names[_variable_name(path, vectors, file, found)] = path

@@ -41,6 +41,10 @@ EXPECTED = {
 }
 
 
+# `fit` of Keras 3 overrides a flag that is written at the call; see fixtures/oracle/keras.
+EXPECTED_OF_KERAS_3 = {"always_training": [], "pretrained_in_inference_mode": ["BN701"]}
+
+
 @pytest.fixture(scope="module", params=["keras", "tf_keras"])
 def results(request: pytest.FixtureRequest) -> dict[str, Any]:
     pytest.importorskip(request.param)
@@ -54,12 +58,15 @@ def results(request: pytest.FixtureRequest) -> dict[str, Any]:
         [sys.executable, str(TRAINING)], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    expected = EXPECTED | (EXPECTED_OF_KERAS_3 if request.param == "keras" else {})
+    found = json.loads(done.stdout)
+    return {situation: (found[situation], expected[situation]) for situation in EXPECTED}
 
 
 @pytest.mark.parametrize("situation", EXPECTED)
 def test_what_the_callback_says(results: dict[str, Any], situation: str) -> None:
-    assert results[situation] == EXPECTED[situation]
+    found, expected = results[situation]
+    assert found == expected
 
 
 def test_the_default_is_a_warning_and_failures_do_not_end_the_training(
@@ -72,10 +79,11 @@ def test_the_default_is_a_warning_and_failures_do_not_end_the_training(
 
     inputs = keras.Input([4])
     norm = keras.layers.BatchNormalization()
-    model = keras.Model(inputs, norm(inputs, training=True))
+    model = keras.Model(inputs, norm(inputs))
     model.compile("sgd", "mse")
     data = np.ones([8, 4], np.float32)
-    with pytest.warns(BatchNormWarning, match="BN209"):
+    norm.moving_mean.assign([np.nan] * 4)
+    with pytest.warns(BatchNormWarning, match="BN502"):
         model.fit(data, data, verbose=0, callbacks=[keras_callback(model)])
 
     def fail(*_: Any, **__: Any) -> None:
