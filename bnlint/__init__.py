@@ -39,9 +39,9 @@ __all__ = [
 
 def __getattr__(name: str) -> "Any":
     if name == "__version__":
-        from bnlint.version import VERSION
+        from bnlint.version import version
 
-        return VERSION
+        return version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

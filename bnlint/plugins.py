@@ -6,16 +6,18 @@ Their codes have a prefix of their own: `BN` is bnlint's.
 
 from __future__ import annotations
 
-import inspect
+import contextlib
+import os
 import sys
 import types
-from collections.abc import Container
-from importlib import metadata
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 from bnlint.findings import FileError
 
 if TYPE_CHECKING:
+    from importlib import metadata
+
     from bnlint.rule import Rule
 
 GROUP = "bnlint.rules"
@@ -23,6 +25,42 @@ GROUP = "bnlint.rules"
 
 class PluginError(Exception):
     """An entry point does not give a usable rule."""
+
+
+def any_installed() -> bool:
+    """Some distribution may offer rules; importlib.metadata, which knows for sure, is not loaded.
+
+    Installed distributions have a folder of metadata beside their modules, with the entry points
+    in a file of it. Where modules come from something else than folders, there may be plugins.
+    """
+    for place in dict.fromkeys(sys.path):
+        folder = place or os.curdir
+        if not os.path.isdir(folder):
+            if os.path.exists(folder):  # a zip file
+                return True
+            continue
+        if any(_offers_rules(path) for path in _metadata(folder)):
+            return True
+    return False
+
+
+def _metadata(folder: str) -> Iterator[str]:
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if name.endswith((".dist-info", ".egg-info")):
+                yield os.path.join(folder, name)
+            elif name.endswith(".egg"):
+                yield os.path.join(folder, name, "EGG-INFO")
+
+
+def _offers_rules(path: str) -> bool:
+    try:
+        with open(os.path.join(path, "entry_points.txt"), "rb") as stream:
+            return GROUP.encode() in stream.read()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def plugin_rules(taken: Container[str]) -> tuple[dict[str, tuple[Rule, str]], list[FileError]]:
@@ -39,6 +77,10 @@ def plugin_rules(taken: Container[str]) -> tuple[dict[str, tuple[Rule, str]], li
     """
     found: dict[str, tuple[Rule, str]] = {}
     errors: list[FileError] = []
+    if not any_installed():
+        return found, errors
+    from importlib import metadata
+
     for point in sorted(metadata.entry_points(group=GROUP)):
         try:
             fresh: dict[str, tuple[Rule, str]] = {}
@@ -90,6 +132,8 @@ def _check(rule: Rule, taken: Container[str], found: Container[str]) -> None:
 
 def _file(rule: Rule, point: metadata.EntryPoint) -> str:
     """Where the rule is written: its check's file, or the file of the entry point's module."""
+    import inspect
+
     if rule.checker is not None:
         return inspect.getsourcefile(rule.checker) or ""
     return getattr(sys.modules.get(point.module), "__file__", None) or ""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import pkgutil
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bnlint.findings import FileError
-from bnlint.rule import Rule
+
+if TYPE_CHECKING:
+    from bnlint.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,28 @@ def rule_set() -> RuleSet:
     files |= {code: file for code, (_, file) in others.items()}
     rules = own | {code: rule for code, (rule, _) in others.items()}
     return RuleSet(dict(sorted(rules.items())), files, tuple(errors))
+
+
+def rule_files() -> list[str]:
+    """Paths of the files of all rules; bnlint's own are not imported for that."""
+    import bnlint.rules
+    from bnlint.plugins import any_installed
+
+    if any_installed():
+        return list(rule_set().files.values())
+    return [
+        os.path.join(folder, name)
+        for folder in bnlint.rules.__path__
+        for name in os.listdir(folder)
+        if name.endswith(".py")
+    ]
+
+
+def broken_plugins() -> tuple[FileError, ...]:
+    """What was wrong with rules of other packages; no rule is imported if there are none."""
+    from bnlint.plugins import any_installed
+
+    return rule_set().errors if any_installed() else ()
 
 
 def all_rules() -> dict[str, Rule]:

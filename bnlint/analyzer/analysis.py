@@ -23,7 +23,7 @@ from bnlint.findings import (
 if TYPE_CHECKING:
     from bnlint.analyzer.cache import Cache
     from bnlint.analyzer.project.import_graph import File, SourceText
-    from bnlint.analyzer.project.prescan import Scan
+    from bnlint.analyzer.project.prescan import Scan, Words
     from bnlint.analyzer.tasks import Checked, Described, Member, Parsed
     from bnlint.execution.executor import Engine
     from bnlint.program.outline import Overview
@@ -227,17 +227,21 @@ class _Run:
         Files with errors, tests and files that were not given are left out.
         """
         from bnlint.analyzer.interpreter.names import FRAMEWORKS
-        from bnlint.analyzer.project.entry_points import is_test_file
         from bnlint.analyzer.project.prescan import mentions, uses_batch_norm
 
         known = {error.path for error in errors if error.fatal}
-        return sorted(
+        found = [
             file.path
             for file in files
-            if not (file.is_context or file.path in known or is_test_file(file.path))
+            if not (file.is_context or file.path in known)
             and mentions(file.source.text, FRAMEWORKS)
             and uses_batch_norm(file.source.text, self._scan(file), FRAMEWORKS)
-        )
+        ]
+        if not found:
+            return []
+        from bnlint.analyzer.project.entry_points import is_test_file
+
+        return sorted(path for path in found if not is_test_file(path))
 
     def _context(self, files: list[File], seeds: list[File]) -> list[File]:
         """Every file on disk that a seed imports, and that these import."""
@@ -282,16 +286,31 @@ class _Run:
                 return file.scan
             except msgspec.DecodeError:
                 pass
-        from bnlint.analyzer.apis.words import WORDS
-
         try:
-            result = scan(file.source.text, WORDS)
+            result = scan(file.source.text, self._words)
             self._new_scans[key] = msgspec.msgpack.encode(result)
         except Exception as error:  # no text ends the run
             self.errors.append(internal_error(file.path, error))
             result = Scan(False, False, False, False, (), None)
         file.scan = result
         return result
+
+    @functools.cached_property
+    def _words(self) -> Words:
+        """What to scan files for. It follows from all declarations, which take a while to load."""
+        import msgspec
+
+        from bnlint.analyzer.project.prescan import Words
+
+        key = self.cache.key("words")
+        stored = self.cache.get([key]).get(key)
+        if stored is not None:
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.msgpack.decode(stored, type=Words)
+        from bnlint.analyzer.apis.words import WORDS
+
+        self.cache.put({key: msgspec.msgpack.encode(WORDS)})
+        return WORDS
 
     def _key(self, kind: str, file: File) -> bytes:
         return self.cache.key(kind, self._digest(file))
@@ -309,7 +328,7 @@ class _Run:
 
     def checked(self, groups: list[list[File]]) -> Iterator[Checked]:
         """What the rules say about each group, in order."""
-        for batch in _batches(groups):
+        for batch in _batches(groups) if groups else ():
             yield from self._checked(batch)
 
     def _checked(self, groups: list[list[File]]) -> Iterator[Checked]:
@@ -368,7 +387,6 @@ class _Run:
 
     def _needed(self, group: list[File], parsed: dict[bytes, Parsed]) -> list[File]:
         """What leads to those candidates that, once parsed, have indeed what rules look for."""
-        from bnlint.analyzer.apis.words import WORDS
         from bnlint.analyzer.project.entry_points import may_matter
         from bnlint.analyzer.project.import_graph import leading_to
         from bnlint.analyzer.tasks import module_of
@@ -382,7 +400,7 @@ class _Run:
                 if (
                     module is None
                     or member.parsed.error
-                    or may_matter(module, file.is_relevant, WORDS)
+                    or may_matter(module, file.is_relevant, self._words)
                 ):
                     targets.append(file)
         return leading_to(group, targets)

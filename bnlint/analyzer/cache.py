@@ -14,15 +14,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import os
-import secrets
 import sqlite3
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _DAY = 24 * 3600
@@ -57,20 +55,19 @@ def digest(*parts: bytes, secret: bytes = b"") -> bytes:
 def fingerprint() -> bytes:
     """Identifies everything besides the linted files that a result depends on.
 
-    bnlint's version and files, and the files of all rules (either may be edited in place), Python
-    (for the letters and literals it knows), libcst and fissix.
+    bnlint's files and the files of all rules (either may be edited in place), Python (for the
+    letters and literals it knows), libcst, msgspec and fissix. Another version of these is another
+    installation: their main files were written at another time.
     """
-    from bnlint.registry import rule_set
-    from bnlint.version import VERSION
+    from bnlint.registry import rule_files
 
-    parts = [VERSION, sys.version]
-    for library in ("libcst", "msgspec", "fissix"):
-        with contextlib.suppress(PackageNotFoundError):
-            parts.append(f"{library} {version(library)}")
+    parts = [sys.version]
     root = Path(__file__).parents[1]  # bnlint
     rooms = ("analyzer", "program", "sources")
     files = [*root.glob("*.py"), *(f for room in rooms for f in (root / room).rglob("*.py"))]
-    files += [Path(file) for file in rule_set().files.values()]
+    files += map(Path, rule_files())
+    found = (importlib.util.find_spec(library) for library in ("libcst", "msgspec", "fissix"))
+    files += [Path(spec.origin) for spec in found if spec is not None and spec.origin]
     for file in sorted(files):
         status = file.stat()
         parts.append(f"{file} {status.st_size} {status.st_mtime_ns}")
@@ -308,6 +305,9 @@ def _secret(folder: str) -> bytes:
         return _read_secret(path)
     except FileNotFoundError:
         pass
+    import secrets
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(dir=folder)  # readable by its owner only
     try:
         with os.fdopen(handle, "wb") as stream:

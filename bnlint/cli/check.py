@@ -17,10 +17,8 @@ from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.last_resort import debug_option
 from bnlint.findings import Confidence, FileError
-from bnlint.lint.baseline import apply_baseline, write_baseline
 from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.lint.run import LintRun, Stdin, collect, lint
-from bnlint.lint.save import save
 from bnlint.reporting import FORMATS, render
 from bnlint.reporting.escapes import printable
 from bnlint.sources.files import MAX_BYTES, Source, source_from_bytes
@@ -111,6 +109,8 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
         if options["write_baseline"]:
             return _write_baseline(run, config)
         if config.baseline:
+            from bnlint.lint.baseline import apply_baseline
+
             apply_baseline(config.baseline, run.report, run.texts())
         if options["fix"] or options["diff"]:
             from bnlint.cli.fix import Tree, fix
@@ -136,6 +136,8 @@ def _roots(paths: tuple[str, ...], config: Config) -> list[str]:
 
 
 def _write_baseline(run: LintRun, config: Config) -> int:
+    from bnlint.lint.baseline import write_baseline
+
     write_baseline(config.baseline, run.report, run.texts())
     click.echo(f"Wrote {len(run.report.findings)} findings to {config.baseline}", err=True)
     return 0
@@ -209,6 +211,8 @@ def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
     if options["output_file"]:
         buffer = io.StringIO()
         render(run.report, options["format_"], buffer, **arguments)
+        from bnlint.lint.save import save
+
         save(options["output_file"], buffer.getvalue())
     else:
         render(run.report, options["format_"], stream, **arguments)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -18,6 +22,8 @@ def completion(shell: str) -> None:
     zsh:  echo 'eval "$(bnlint completion zsh)"' >> ~/.zshrc
     fish: bnlint completion fish > ~/.config/fish/completions/bnlint.fish
     """
+    from click.shell_completion import get_completion_class
+
     from bnlint.cli.main import cli
 
     made = get_completion_class(shell)
@@ -29,6 +35,8 @@ def complete_rule(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Codes and names of rules; of a list with commas, its last item."""
+    from click.shell_completion import CompletionItem
+
     from bnlint.registry import all_rules
 
     before, comma, last = incomplete.rpartition(",")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from bnlint.cli.last_resort import NoReader, debug_option, ended_well, terminate_on_sigterm
 from bnlint.execution.executor import prepare
-from bnlint.version import VERSION
+from bnlint.version import version
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # Loaded when they are called: their modules may need the `runtime` extra.
 _LAZY = {
@@ -71,6 +73,8 @@ class _Commands(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands, else what may follow `check`, which need not be written."""
+        from click.shell_completion import CompletionItem
+
         commands = [
             CompletionItem(name, help=text)
             for name, text in _HELP.items()
@@ -99,8 +103,15 @@ class _Commands(click.Group):
         return super().parse_args(ctx, args)
 
 
+def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        click.echo(f"bnlint, version {version()}")
+        context.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="bnlint")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True,
+              callback=_show_version, help="Show the version and exit.")  # fmt: skip
 @debug_option
 def cli() -> None:
     """Find batch-norm training/eval mistakes in TensorFlow code, graphs and predictions.

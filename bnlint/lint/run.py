@@ -11,9 +11,8 @@ from bnlint.analyzer.cache import Cache
 from bnlint.execution.executor import Engine
 from bnlint.findings import FileError, Finding, Report, internal_error, sorted_findings
 from bnlint.lint.config import Config
-from bnlint.registry import rule_set
-from bnlint.sources.archives import is_archive, read_archive
-from bnlint.sources.files import Source, discover, read_source
+from bnlint.registry import broken_plugins
+from bnlint.sources.files import Source, discover, is_archive, read_source
 from bnlint.sources.ignore_patterns import IgnorePatterns
 from bnlint.sources.suppressions import UNUSED, suppress
 
@@ -45,6 +44,8 @@ def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[Fi
     sources: list[Source] = []
     archives = [path for path in dict.fromkeys(paths) if is_archive(path)]
     for path in archives:
+        from bnlint.sources.archives import read_archive
+
         inside, problems = read_archive(path)
         sources += inside
         errors += problems
@@ -78,7 +79,7 @@ def lint(
         sources, follow_imports=True, progress=progress, cache=cache, engine=engine,
         keras=config.keras,
     )  # fmt: skip
-    run = LintRun(Report(errors=[*rule_set().errors, *errors, *result.errors], files=len(sources)))
+    run = LintRun(Report(errors=[*broken_plugins(), *errors, *result.errors], files=len(sources)))
     run.report.left = result.left
     run.report.checked = result.checked
     run.report.not_understood = result.not_understood

@@ -24,7 +24,7 @@ from bnlint.lsp.convert import Places, diagnostic, error_diagnostic
 from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
 from bnlint.registry import all_rules, rule_set
 from bnlint.reporting.explanation import explanation
-from bnlint.version import VERSION
+from bnlint.version import version
 
 DEBOUNCE = 0.3  # seconds without a keystroke before the project is linted again
 PATIENCE = 5.0  # seconds that a request waits for a run; on large projects runs take longer
@@ -47,7 +47,7 @@ class BnlintServer(LanguageServer):
     def __init__(self) -> None:
         super().__init__(
             "bnlint",
-            VERSION,
+            version(),
             notebook_document_sync=types.NotebookDocumentSyncOptions(
                 [
                     types.NotebookDocumentFilterWithCells(

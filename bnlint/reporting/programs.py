@@ -26,7 +26,8 @@ from bnlint.program.outline import (
 from bnlint.reporting import escapes
 from bnlint.reporting.escapes import printable, printable_line
 from bnlint.reporting.machine import location_record
-from bnlint.reporting.text import Terminal, checked, count
+from bnlint.reporting.terminal import Terminal
+from bnlint.reporting.text import checked, count
 
 
 @dataclass

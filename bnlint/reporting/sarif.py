@@ -11,7 +11,7 @@ from bnlint.registry import all_rules
 from bnlint.reporting.escapes import to_json
 from bnlint.reporting.machine import fingerprint, in_cell, tool_path
 from bnlint.rule import Rule
-from bnlint.version import VERSION
+from bnlint.version import version
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -83,7 +83,7 @@ def to_sarif(report: Report) -> str:
     ]
     driver = {
         "name": "bnlint",
-        "version": VERSION,
+        "version": version(),
         "rules": [_rule(rule) for rule in rules],
     }
     run = {

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import IO
 
-from rich.console import Console
-from rich.text import Text
-
 from bnlint.findings import (
     Counts,
     FileError,
@@ -21,23 +18,9 @@ from bnlint.findings import (
     lines_of,
 )
 from bnlint.reporting.escapes import printable, printable_line
+from bnlint.reporting.plain import Lines, Part, Plain, shows_styles
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
-
-
-class Terminal(Console):
-    """Where a person reads. `color`: None asks the stream. Lines are not cut, nor colored by what
-    they hold."""
-
-    def __init__(self, stream: IO[str], color: bool | None) -> None:
-        super().__init__(
-            file=stream, force_terminal=color, no_color=color is False, highlight=False,
-            soft_wrap=True,
-        )  # fmt: skip
-
-    def on_broken_pipe(self) -> None:
-        """Is called where nobody reads any more; rich would end the process with code 1."""
-        raise BrokenPipeError
 
 
 class TextReporter:
@@ -49,7 +32,13 @@ class TextReporter:
         self.sources = sources
         self.lines: dict[str, list[str]] = {}
         self.concise = concise
-        self.console = Terminal(stream, color)
+        self._lines: Lines
+        if shows_styles(stream, color):
+            from bnlint.reporting.terminal import Terminal
+
+            self._lines = Terminal(stream, color)
+        else:
+            self._lines = Plain(stream)
 
     def render(self, report: Report, statistics: bool, verbose: bool = False) -> None:
         for finding in report.findings:
@@ -62,10 +51,10 @@ class TextReporter:
             self._not_understood(report.not_understood, len(report.not_understood) <= 3 or verbose)
         if statistics:
             self._statistics(report)
-        self.console.print(_summary(report), style="bold" if report.findings else "green")
+        self._line((_summary(report), "bold" if report.findings else "green"))
 
-    def _line(self, *parts: tuple[str, str] | str) -> None:
-        self.console.print(Text.assemble(*parts))
+    def _line(self, *parts: Part) -> None:
+        self._lines.write_line(*parts)
 
     def _finding(self, finding: Finding) -> None:
         style = _STYLE[finding.severity]
@@ -90,7 +79,7 @@ class TextReporter:
         if finding.fix is not None:
             option = "--fix" if finding.fix.safe else "--fix --unsafe-fixes"
             self._line(("  = fix: ", "blue"), f"{printable(finding.fix.message)} ({option})")
-        self.console.print()
+        self._line()
 
     def _source_line(self, location: Location) -> str | None:
         if location.path not in self.lines:

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from bnlint.runtime.report import GraphReport
-from bnlint.version import VERSION
+from bnlint.version import version
 
 if TYPE_CHECKING:
     from bnlint.runtime.predictions.check import FileResult, PredictionsReport
@@ -124,7 +124,7 @@ def render_html(
     environment.filters["code"] = _code
     source = resources.files("bnlint.runtime").joinpath("report.html.jinja").read_text("utf-8")
     return environment.from_string(source).render(
-        version=VERSION,
+        version=version(),
         sections=[
             {
                 "path": path,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import lzma
-import os
 import posixpath
 import tarfile
 import zipfile
@@ -18,17 +17,10 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from bnlint.findings import FileError
-from bnlint.sources.files import MAX_BYTES, SUFFIXES, Source, source_from_bytes
+from bnlint.sources.files import MAX_BYTES, SUFFIXES, ZIPS, Source, source_from_bytes
 
-ZIPS = (".zip", ".whl", ".egg")
-TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_TOTAL = 1024**3  # bytes that an archive may unpack to
 MAX_MEMBERS = 100_000
-
-
-def is_archive(path: str) -> bool:
-    """The path is a file with the name of an archive."""
-    return path.lower().endswith((*ZIPS, *TARS)) and os.path.isfile(path)
 
 
 def read_archive(path: str) -> tuple[list[Source], list[FileError]]:

@@ -57,6 +57,15 @@ class Source:
         )  # fmt: skip
 
 
+ZIPS = (".zip", ".whl", ".egg")
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+def is_archive(path: str) -> bool:
+    """The path is a file with the name of an archive (see bnlint.sources.archives)."""
+    return path.lower().endswith((*ZIPS, *TARS)) and os.path.isfile(path)
+
+
 def discover(
     paths: Sequence[str], exclude: Sequence[str] = (), errors: list[FileError] | None = None
 ) -> Iterator[str]:

@@ -1,0 +1,29 @@
+"""A terminal, with colors."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from rich.console import Console
+from rich.text import Text
+
+from bnlint.reporting.plain import Part
+
+
+class Terminal(Console):
+    """Where a person reads. `color`: None asks the stream. Lines are not cut, nor colored by what
+    they hold."""
+
+    def __init__(self, stream: IO[str], color: bool | None) -> None:
+        super().__init__(
+            file=stream, force_terminal=color, no_color=color is False, highlight=False,
+            soft_wrap=True,
+        )  # fmt: skip
+
+    def write_line(self, *parts: Part) -> None:
+        """Writes one line."""
+        self.print(Text.assemble(*parts))
+
+    def on_broken_pipe(self) -> None:
+        """Is called where nobody reads any more; rich would end the process with code 1."""
+        raise BrokenPipeError
