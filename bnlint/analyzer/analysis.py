@@ -38,7 +38,8 @@ class AnalysisResult:
 
     Attributes:
       findings: sorted; not filtered by settings or comments.
-      errors: of the files that could not be read.
+      errors: of files that are not Python, are Python 2 (converted; not fatal), or on which the
+        analyzer failed.
       left: programs that were not followed to their end.
       context: texts of the files that were read only because the given ones import them.
       checked: what was looked at, in the programs that were followed.
@@ -53,6 +54,15 @@ class AnalysisResult:
     checked: Counts = field(default_factory=Counts)
     not_understood: list[str] = field(default_factory=list)
 
+    def add(self, checked: Checked) -> None:
+        """Adds what was found in a part of the project, but for what is only in its context."""
+        context = self.context
+        self.findings += [item for item in checked.findings if not _elsewhere(item, context)]
+        self.errors += [error for error in checked.errors if error.path not in context]
+        self.left += [program for program in checked.left if program.path not in context]
+        counts = [item for path, item in checked.counts.items() if path not in context]
+        self.checked = sum(counts, self.checked)
+
 
 def analyze(
     sources: Sequence[SourceText],
@@ -66,33 +76,16 @@ def analyze(
 ) -> AnalysisResult:
     """Analyzes files together, as one project.
 
-    Files are parsed only if they belong, through imports, to code that mentions a framework, a
-    batch norm and something that trains, evaluates or saves (see bnlint.analyzer.project.prescan).
-
     Args:
-      sources: the files.
-      follow_imports: also read the files beside them that they import. What is found in those is
-        left out of the result, unless a file of `sources` is its cause; their texts are in
-        `context`, for excerpts.
+      sources: the files; they are parsed only if prescan says that they matter.
+      follow_imports: also read the files beside them that they import, as context: what is found
+        in those is left out, unless a file of `sources` is its cause.
       progress: called with the path of a file of each part of the project that is done.
-      cache: results of earlier runs; without one everything is worked out.
-      engine: does the work (default: in this process). The result is the same for any engine.
-      rules: the rules to run, in this process and without a cache; every installed rule by
-        default.
+      cache, engine: results of earlier runs, and what does the work; neither changes the result.
+      rules: run in this process and without a cache; every installed rule by default.
       keras: the Keras that the code is for: "tf1", "2" or "3"; "" to tell by the code.
-
-    Returns:
-      Findings and errors. A file that is not Python gives a FileError and is left out (Python 2
-      is converted, with a FileError that is not fatal); an internal error in one program or rule
-      gives a FileError and leaves that program out.
     """
-    from bnlint.analyzer.cache import Cache
-    from bnlint.execution.executor import Serial
-
-    if rules is None:
-        run = _Run(cache or Cache(), engine or Serial(), keras=keras)
-    else:
-        run = _Run(Cache(), Serial(), tuple(rules), keras)
+    run = _begun(cache, engine, rules, keras)
     groups = run.groups(sources, follow_imports)
     context = {file.path: file.source.text for group in groups for file in group if file.is_context}
     result = AnalysisResult(context=context, errors=run.errors)
@@ -100,17 +93,24 @@ def analyze(
     for group, checked in zip(groups, run.checked(groups), strict=True):
         if progress is not None:
             progress(group[0].path)
-        result.findings += [item for item in checked.findings if not _elsewhere(item, context)]
-        result.errors += [error for error in checked.errors if error.path not in context]
-        result.left += [program for program in checked.left if program.path not in context]
-        counts = [item for path, item in checked.counts.items() if path not in context]
-        result.checked = sum(counts, result.checked)
+        result.add(checked)
         if not any(item.has_batch_norm for item in checked.counts.values()):
             blank += group
     result.findings = sorted_findings(result.findings)
     result.errors = list(dict.fromkeys(result.errors))
     result.not_understood = run.mentioning_batch_norm(blank, result.errors)
     return result
+
+
+def _begun(
+    cache: Cache | None, engine: Engine | None, rules: Iterable[Rule] | None, keras: str
+) -> _Run:
+    from bnlint.analyzer.cache import Cache
+    from bnlint.execution.executor import Serial
+
+    if rules is None:
+        return _Run(cache or Cache(), engine or Serial(), keras=keras)
+    return _Run(Cache(), Serial(), tuple(rules), keras)
 
 
 def _elsewhere(finding: Finding, context: dict[str, str]) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.interpreter.flags import flag_of
-from bnlint.analyzer.interpreter.values import UNKNOWN, Const, External, Symbol, Value
+from bnlint.analyzer.interpreter.values import UNKNOWN, Const, External, Symbol, Value, constant
 from bnlint.analyzer.syntax import nodes
 from bnlint.program.events import UPDATE_OPS, BatchNorm, Flag
 
@@ -37,7 +36,7 @@ def collection_of(value: Value | None, rest: Symbol | None) -> tuple[str | None,
 def mark_rebuilt(tf: TensorFlow, norm: BatchNorm) -> None:
     """The flag variable it was built with may have built others before."""
     if norm.training.key:
-        tf.recorder.mark_rebuilt(norm)
+        tf.recorder.rebindings.built_with(norm)
 
 
 def activated(tf: TensorFlow, function: Value | None, output: Symbol, node: nodes.Call) -> Symbol:

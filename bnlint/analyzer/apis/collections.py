@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.library import TensorFlow, scope_name
 from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api
 from bnlint.analyzer.apis.signature import Call
@@ -14,6 +13,8 @@ from bnlint.analyzer.interpreter.values import (
     ListValue,
     Symbol,
     Value,
+    constant,
+    list_of,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -29,13 +30,13 @@ def _read_collection(tf: TensorFlow, key: Value | None, scope: Value | None, cal
         return UNKNOWN
     if name in ("trainable_variables", "variables", "model_variables"):
         return variables(name, text)
-    held = tf.recorder.read_collection(call.node, name, None if unknown else text or "")
+    held = tf.recorder.collections.read(call.node, name, None if unknown else text or "")
     return ListValue(rest=held)  # programs append their own ops to it
 
 
 def read_by_library(tf: TensorFlow, name: str, node: nodes.Call) -> Symbol:
     """A collection that TensorFlow or slim reads by itself: no read of the user's."""
-    held = tf.recorder.read_collection(node, name, "")
+    held = tf.recorder.collections.read(node, name, "")
     tf.program.collection_reads.pop()
     return held.replace(reads=frozenset())
 
@@ -59,7 +60,7 @@ def _add(tf: TensorFlow, names: Value | None, value: Value | None) -> Value:
     for item in list_of(names):
         name = constant(item, str)
         if name is not None and value is not None:
-            tf.recorder.add_to_collection(name, value)
+            tf.recorder.collections.add(name, symbol_of(value), tf.recorder.scopes.path)
     return NONE
 
 
@@ -84,15 +85,15 @@ class ControlDependencies(Kind):
         self.inputs = inputs
 
     def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
-        outer = tf.recorder.controls
+        outer = tf.recorder.controls.blocks
         if isinstance(self.inputs, Const) and self.inputs.value is None:
-            tf.recorder.controls = []  # control_dependencies(None) clears what encloses it
+            tf.recorder.controls.blocks = []  # control_dependencies(None) clears what encloses it
         else:
-            tf.recorder.controls = list(outer)
-            tf.recorder.control_block(node, self.inputs)
+            tf.recorder.controls.blocks = list(outer)
+            tf.recorder.controls.open(node, self.inputs)
 
         def leave() -> None:
-            tf.recorder.controls = outer
+            tf.recorder.controls.blocks = outer
 
         return NONE, leave
 
@@ -115,7 +116,7 @@ def group(tf: TensorFlow, call: Call) -> Value:
     values = [value for key, value in call.arguments.keywords.items() if key != "name"]
     symbol = tf.op(*call.arguments.positional, *values, call.rest)
     if symbol.train_ops:
-        tf.recorder.bundles.append(symbol)
+        tf.recorder.controls.bundles.append(symbol)
     return symbol.replace(batch_norms=symbol.batch_norms)
 
 
@@ -124,7 +125,7 @@ def group(tf: TensorFlow, call: Call) -> Value:
 def with_dependencies(tf: TensorFlow, call: Call) -> Value:
     symbol = tf.op(*call.values())
     if symbol.train_ops:
-        tf.recorder.bundles.append(symbol)
+        tf.recorder.controls.bundles.append(symbol)
     return pass_through(call.output_tensor, symbol)
 
 

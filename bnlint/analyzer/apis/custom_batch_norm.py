@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.keras_copies import record_copy
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
@@ -18,6 +17,7 @@ from bnlint.analyzer.interpreter.values import (
     Statistics,
     Symbol,
     Value,
+    constant,
     leaves,
 )
 from bnlint.program.events import BatchNorm, Flag, FlagKind
@@ -33,7 +33,7 @@ def variable(tf: TensorFlow, call: Call) -> Value:
 @api("tf.get_variable")
 def get_variable(tf: TensorFlow, call: Call) -> Value:
     """One of a name in a known scope is the same variable wherever it is asked for."""
-    name, path = constant(call.name, str), tf.recorder.scopes[-1].path
+    name, path = constant(call.name, str), tf.recorder.scopes.path
     if name is None or path is None:
         return variable(tf, call)
     return _variable(tf, call, f"variable{tf.recorder.graph}:{path}/{name}")

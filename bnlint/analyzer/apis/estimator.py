@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import Kind, api
 from bnlint.analyzer.apis.sessions import record_length
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.values import UNKNOWN, Value, symbol_of
+from bnlint.analyzer.interpreter.values import UNKNOWN, Value, constant, symbol_of
 
 
 class Estimator(Kind):
@@ -31,7 +30,7 @@ def estimator_spec(tf: TensorFlow, call: Call) -> Value:
     mode = constant(call.mode, str)
     if mode in (None, "train") and call.train_op is not None:
         # The Estimator's hooks may feed.
-        tf.recorder.session_run(call.node, call.train_op, None, others_may_feed=True)
+        tf.recorder.runs.add(call.node, call.train_op, None, others_may_feed=True)
     outputs = symbol_of(*call.values())
     if mode in ("eval", "infer"):
         norms = sorted(outputs.batch_norms, key=lambda norm: norm.time)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from bnlint.analyzer.apis.graph_state import Scope, constant
 from bnlint.analyzer.apis.library import TensorFlow, scope_name, text_of
+from bnlint.analyzer.apis.recording.scopes import Scope
 from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.flags import flag_of
@@ -20,6 +20,7 @@ from bnlint.analyzer.interpreter.values import (
     Object,
     Symbol,
     Value,
+    constant,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -53,12 +54,12 @@ class GraphContext(Kind):
 
 def make_default(tf: TensorFlow, graph: int) -> Leave:
     """Makes a graph the default one; the result puts the outer one back."""
-    outer, outer_scopes = tf.recorder.graph, tf.recorder.scopes
-    tf.recorder.graph = graph
-    tf.recorder.scopes = [Scope("", False)]
+    scopes = tf.recorder.scopes
+    outer, outer_scopes = tf.recorder.graph, scopes.open
+    tf.recorder.graph, scopes.open = graph, [Scope("", False)]
 
     def leave() -> None:
-        tf.recorder.graph, tf.recorder.scopes = outer, outer_scopes
+        tf.recorder.graph, scopes.open = outer, outer_scopes
 
     return leave
 
@@ -75,7 +76,7 @@ def default_graph(tf: TensorFlow, call: Call) -> Value:
 
 @any_method("tf.Graph.get_tensor_by_name")
 def get_tensor_by_name(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
-    return tf.recorder.tensor_by_name(constant(call.name, str))
+    return tf.recorder.tensors.by_name(constant(call.name, str))
 
 
 @api("tf.reset_default_graph")
@@ -96,7 +97,7 @@ class VariableScope(Kind):
 
     @method("tf.VariableScope.reuse_variables")
     def reuse_variables(self, tf: TensorFlow, call: Call) -> Value:
-        tf.recorder.scopes[-1].reuse = True
+        tf.recorder.scopes.open[-1].reuse = True
         return NONE
 
     def attribute(self, tf: TensorFlow, name: str) -> Value | None:
@@ -115,10 +116,10 @@ class VariableScopeContext(Kind):
     def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
         scopes = tf.recorder.scopes
         path = self._path(tf)
-        scopes.append(Scope(path, reuse_flag(self.call.reuse, scopes[-1].reuse)))
+        scopes.open.append(Scope(path, reuse_flag(self.call.reuse, scopes.reuse)))
 
         def leave() -> None:
-            scopes.pop()
+            scopes.open.pop()
 
         return VariableScope(path), leave
 
@@ -131,7 +132,7 @@ class VariableScopeContext(Kind):
         unknown = unknown or (name is None and default is None) or default_unknown
         # A custom getter decides which variables there are (averages, shared ones).
         unknown = unknown or call.given("custom_getter")
-        return tf.recorder.scope_path(name, default or "", unknown)
+        return tf.recorder.scopes.full_path(name, default or "", unknown)
 
 
 @api("tf.variable_scope", "tf.variable_op_scope")
@@ -141,7 +142,7 @@ def variable_scope(tf: TensorFlow, call: Call) -> Value:
 
 @api("tf.get_variable_scope")
 def get_variable_scope(tf: TensorFlow, call: Call) -> Value:
-    return VariableScope(tf.recorder.scopes[-1].path)
+    return VariableScope(tf.recorder.scopes.path)
 
 
 def reuse_flag(value: Value | None, outer: bool | None) -> bool | None:
@@ -166,8 +167,8 @@ class Template(Kind):
         if function is None:
             return UNKNOWN
         name, unknown = scope_name(self.made.name_)
-        path = tf.recorder.scope_path(name, "template", unknown)
-        with tf.recorder.open_scope(Scope(path, None)):
+        path = tf.recorder.scopes.full_path(name, "template", unknown)
+        with tf.recorder.scopes.opened(path, None):
             merged = Args(
                 [*self.made.more, *call.arguments.positional],
                 {**self.made.extra, **call.arguments.keywords},
@@ -185,14 +186,15 @@ def make_template(tf: TensorFlow, call: Call) -> Value:
 
 @api("tf.placeholder", "keras.backend.placeholder")
 def placeholder(tf: TensorFlow, call: Call) -> Value:
-    flag = tf.recorder.placeholder(FlagKind.PLACEHOLDER, constant(call.name, str), call.node)
+    name = constant(call.name, str)
+    flag = tf.recorder.tensors.placeholder(FlagKind.PLACEHOLDER, name, call.node)
     return TENSOR.replace(key=flag.key, flag=flag, made=flag.location)
 
 
 @api("tf.placeholder_with_default")
 def placeholder_with_default(tf: TensorFlow, call: Call) -> Value:
     kind = FlagKind.PLACEHOLDER_WITH_DEFAULT
-    flag = tf.recorder.placeholder(kind, constant(call.name, str), call.node)
+    flag = tf.recorder.tensors.placeholder(kind, constant(call.name, str), call.node)
     default = call.input
     known = constant(default, bool)
     if known is None and isinstance(default, Symbol) and default.flag is not None:

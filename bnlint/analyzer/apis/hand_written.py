@@ -33,9 +33,9 @@ class GraphState(Protocol):
     @property
     def graph(self) -> int: ...
     @property
-    def scopes(self) -> Sequence[Any]: ...
+    def scopes(self) -> Any: ...
     @property
-    def collections(self) -> Sequence[Any]: ...
+    def collections(self) -> Any: ...
     @property
     def conditions(self) -> Sequence[Flag]: ...
     @property
@@ -72,7 +72,7 @@ class HandWritten:
         """The batch norm that the moments of `inputs` may be for."""
         event = BatchNorm(
             location=location, definition=None, api="custom", training=Flag(FlagKind.UNKNOWN),
-            updates="none", collection=None, scope=recorder.scopes[-1].path, reuses=None,
+            updates="none", collection=None, scope=recorder.scopes.path, reuses=None,
             reuse_unknown=True, trainable=None, decay=None,
             frames=tuple(recorder.interpreter.frames), graph=recorder.graph,
             conditional=recorder.conditional, time=recorder.interpreter.tick(),
@@ -226,15 +226,15 @@ class HandWritten:
             *program.keras_runs,
         ]  # fmt: skip
         for event in events:
-            event.batch_norms = self.built(recorder, event.batch_norms)
+            event.batch_norms = self.built(program, event.batch_norms)
         for read in program.collection_reads:
-            read.missed = self.built(recorder, read.missed)
+            read.missed = self.built(program, read.missed)
         for norm in program.batch_norms:
             norm.reuses = self.one(norm.reuses) if norm.reuses is not None else None
             if norm.api == "custom":
                 self._finish_norm(recorder, norm)
         for owners in self.averages.values():
-            sharing = self.built(recorder, owners)
+            sharing = self.built(program, owners)
             for later in sharing[1:]:
                 later.reuses = later.reuses or sharing[0]
 
@@ -250,7 +250,7 @@ class HandWritten:
         norm.training = dataclasses.replace(norm.training, explicit=True)
         holding = [
             entry.name
-            for entry in recorder.collections
+            for entry in recorder.collections.entries
             if entry.name != LOSSES and any(self.one(held) is norm for held in entry.symbol.runs)
         ]
         if id(norm) in self.in_place:
@@ -266,10 +266,10 @@ class HandWritten:
     def _part(self, norm: BatchNorm, owners: list[BatchNorm]) -> bool:
         return any(self.one(owner) is norm for owner in owners)
 
-    def built(self, recorder: GraphState, norms: Iterable[BatchNorm]) -> list[BatchNorm]:
+    def built(self, program: Program, norms: Iterable[BatchNorm]) -> list[BatchNorm]:
         """The batch norms of `norms`, each one once, in the order they were built."""
         found = {self.one(norm) for norm in norms}
-        return [norm for norm in recorder.program.batch_norms if norm in found]
+        return [norm for norm in program.batch_norms if norm in found]
 
     def one(self, norm: BatchNorm) -> BatchNorm:
         """The batch norm that `norm` is a part of, or itself."""

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.keras_calls import (
     DEFAULT_OF_CALL,
     keras_flag,
@@ -41,6 +40,7 @@ from bnlint.analyzer.interpreter.values import (
     Symbol,
     Value,
     VariableSet,
+    constant,
     leaves,
     symbol_of,
 )
@@ -93,20 +93,20 @@ class KerasBatchNormalization(Kind):
             flag = keras_flag(training_in(tf, passed))
             output = self.apply(tf, call.inputs, flag, call.node)
             kind = "BatchNormalization"
-            return tf.recorder.activations.made(output, self.number, kind, call.inputs)
+            return tf.recorder.keras.activations.made(output, self.number, kind, call.inputs)
 
     def apply(
         self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Node,
         of: Activation | None = None,
     ) -> Symbol:  # fmt: skip
         """The layer's output; its first application makes its variables."""
-        norm, output = tf.recorder.batch_norm(
+        norm, output = tf.recorder.norms.add(
             node, symbol_of(inputs), api="keras", training=training, collection=None,
             collection_known=True, scope=None, trainable=self.trainable, decay=self.momentum,
             definition=self.made, reuses=self.norm, layer=self.number,
         )  # fmt: skip
         norm.reuse_unknown = False
-        norm.input = of or tf.recorder.activations.of(inputs)
+        norm.input = of or tf.recorder.keras.activations.of(inputs)
         self.norm = self.norm or norm
         self._applied(tf, norm)
         return output
@@ -128,8 +128,8 @@ class KerasBatchNormalization(Kind):
         return known
 
     def _applied(self, tf: TensorFlow, norm: BatchNorm) -> None:
-        if tf.recorder.keras_applied:
-            tf.recorder.keras_applied[-1].append(norm)
+        if tf.recorder.keras.applied:
+            tf.recorder.keras.applied[-1].append(norm)
 
 
 def _written_or(written: Flag, passed: Flag, versions: frozenset[str]) -> Flag:
@@ -157,7 +157,7 @@ def batch_normalization(tf: TensorFlow, call: Call) -> Value:
         call.extra.get("trainable") or Const(True),
         momentum if momentum is not None else 0.99,
     )
-    tf.recorder.keras_layers[layer.number] = layer
+    tf.recorder.keras.layers[layer.number] = layer
     return layer
 
 
@@ -182,7 +182,7 @@ class KerasLayer(Kind):
         output = tf.op(*call.values())
         if constant(self.activation, str) in ("softmax", "sigmoid"):
             output = output.replace(linear="probabilities", made=self.made)
-        return tf.recorder.activations.made(output, self.number, self.kind, call.first)
+        return tf.recorder.keras.activations.made(output, self.number, self.kind, call.first)
 
 
 def _keras_layer(tf: TensorFlow, call: Call) -> Value:
@@ -203,7 +203,7 @@ for _name in (
 
 @api("keras.Input", "keras.layers.Input")
 def keras_input(tf: TensorFlow, call: Call) -> Value:
-    return tf.recorder.activations.input(call.shape)
+    return tf.recorder.keras.activations.input(call.shape)
 
 
 class Wrapper(Kind):
@@ -279,7 +279,7 @@ class KerasModel(Kind):
     def _graph(self, tf: TensorFlow, output: Symbol, training: Flag, node: nodes.Call) -> Symbol:
         """A functional model called on other inputs applies its batch norms again."""
         for norm in _functional_norms(self):
-            layer = tf.recorder.keras_layers.get(norm.layer)
+            layer = tf.recorder.keras.layers.get(norm.layer)
             if isinstance(layer, KerasBatchNormalization):
                 output = layer.apply_again(tf, norm, output, training, node)
         return output
@@ -318,7 +318,7 @@ _MODEL_VARIABLES = (
 
 def model_variables(tf: TensorFlow, model: Stateful, name: str) -> Value:
     """`model.weights`, `model.trainable_variables`..."""
-    tf.recorder.keras_parts[model.number] = parts_of(model)
+    tf.recorder.keras.parts[model.number] = parts_of(model)
     models = frozenset([model.number])
     statistics = frozenset() if name.startswith("trainable") else models
     return Symbol(variables=VariableSet(models=models, statistics_of=statistics))
@@ -355,7 +355,7 @@ def functional_model(tf: TensorFlow, call: Call) -> Value:
 
 def _model_with(tf: TensorFlow, outputs: Symbol, loaded: int | None = None) -> KerasModel:
     model = KerasModel(LayersOf(rest=Symbol(incomplete=True)), outputs, loaded)
-    known = (tf.recorder.keras_layers.get(norm.layer) for norm in _functional_norms(model))
+    known = (tf.recorder.keras.layers.get(norm.layer) for norm in _functional_norms(model))
     layers = tuple(layer for layer in known if layer is not None)
     model.slots["layers"] = LayersOf(layers, outputs.replace(incomplete=True))
     return model
@@ -365,7 +365,7 @@ def ready_made(tf: TensorFlow, call: Call) -> KerasModel:
     """A network of a library, with batch norm."""
     here = tf.recorder.here(call.node)
     layer = KerasBatchNormalization(here, Const(True), None)
-    tf.recorder.keras_layers[layer.number] = layer
+    tf.recorder.keras.layers[layer.number] = layer
     flag = Flag(FlagKind.LEARNING_PHASE, explicit=False)
     return _model_with(tf, layer.apply(tf, TENSOR, flag, call.node))
 
@@ -438,7 +438,7 @@ def parts_of(model: Value) -> set[int]:
 def layers_of(tf: TensorFlow, model: Value | None) -> list[KerasBatchNormalization]:
     """The batch norm layers in a model."""
     numbers = parts_of(model) if model is not None else set()
-    known = tf.recorder.keras_layers
+    known = tf.recorder.keras.layers
     layers = (known[number] for number in sorted(numbers & known.keys()))
     return [layer for layer in layers if isinstance(layer, KerasBatchNormalization)]
 
@@ -507,7 +507,7 @@ def _with_training(function: Function, args: Args, training: Value) -> Args:
 def call_directly(tf: TensorFlow, function: Function, args: Args, node: nodes.Call) -> Value | None:
     """`self.call(x)`: a function call that Keras knows nothing of. None inside another call."""
     owner = function.bound
-    if not isinstance(owner, Instance) or not is_keras(owner.cls) or tf.recorder.keras_contexts:
+    if not isinstance(owner, Instance) or not is_keras(owner.cls) or tf.recorder.keras.contexts:
         return None
     passed = passed_training(_training_argument(function, args), args.rest)
     with outermost_call(tf, owner, passed, args, node, by="call"):

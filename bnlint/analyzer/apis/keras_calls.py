@@ -41,7 +41,7 @@ def passed_training(training: Value | None, rest: Symbol | None) -> Value | None
 
 def training_in(tf: TensorFlow, passed: Value | None, default: Value | None = None) -> Value:
     """What a layer that is called here runs with; None where Keras leaves it open."""
-    contexts = tf.recorder.keras_contexts
+    contexts = tf.recorder.keras.contexts
     for value in (passed, contexts[-1] if contexts else None):
         if value is not None and not is_none(value):
             return value
@@ -63,23 +63,23 @@ def applying(tf: TensorFlow) -> Iterator[list[BatchNorm]]:
     """Collects the batch norms that are applied meanwhile; calls inside are no calls of their
     own."""
     norms: list[BatchNorm] = []
-    tf.recorder.keras_applied.append(norms)
+    tf.recorder.keras.applied.append(norms)
     try:
         yield norms
     finally:
-        tf.recorder.keras_applied.pop()
-        if tf.recorder.keras_applied:
-            tf.recorder.keras_applied[-1].extend(norms)
+        tf.recorder.keras.applied.pop()
+        if tf.recorder.keras.applied:
+            tf.recorder.keras.applied[-1].extend(norms)
 
 
 @contextmanager
 def running_with(tf: TensorFlow, training: Value) -> Iterator[None]:
     """Inside `Layer.__call__`: layers called meanwhile get this `training`."""
-    tf.recorder.keras_contexts.append(training)
+    tf.recorder.keras.contexts.append(training)
     try:
         yield
     finally:
-        tf.recorder.keras_contexts.pop()
+        tf.recorder.keras.contexts.pop()
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def outermost_call(
       node: where it is called.
       by: "__call__", or "call" for `self.call(x)`, which tells Keras nothing.
     """
-    if tf.recorder.keras_applied or _is_followed_alone(tf):
+    if tf.recorder.keras.applied or _is_followed_alone(tf):
         yield
         return
     training = keras_flag(passed if passed is not None else NONE)
@@ -105,10 +105,10 @@ def outermost_call(
         location=tf.recorder.here(node), training=training, by=by,
         in_tape=False, purpose="unknown", batch_norms=[], frames=tuple(tf.interpreter.frames),
         conditional=tf.recorder.conditional, time=tf.interpreter.tick(), model=owner.number,
-        clues=_clues(tf, args, node), exported=tf.recorder.exporting,
+        clues=_clues(tf, args, node), exported=tf.recorder.keras.exporting,
         steps=tf.interpreter.loop_steps(),
     )  # fmt: skip
-    tf.recorder.keras_tapes[id(event)] = list(tf.recorder.tapes)
+    tf.recorder.keras.tapes_of[id(event)] = list(tf.recorder.keras.tapes)
     tf.program.keras_calls.append(event)
     with applying(tf) as norms:
         try:

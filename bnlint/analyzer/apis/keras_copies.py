@@ -32,8 +32,8 @@ def record_copy(
 
 
 def _layers(tf: TensorFlow, model: int) -> frozenset[int]:
-    parts = tf.recorder.keras_parts.get(model, set())
-    return frozenset(parts & tf.recorder.keras_layers.keys())
+    parts = tf.recorder.keras.parts.get(model, set())
+    return frozenset(parts & tf.recorder.keras.layers.keys())
 
 
 @any_method("keras.Model.set_weights")
@@ -42,7 +42,7 @@ def set_weights(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     if isinstance(receiver, KerasModel) or (
         isinstance(receiver, Instance) and is_keras(receiver.cls)
     ):
-        tf.recorder.keras_parts[receiver.number] = parts_of(receiver)
+        tf.recorder.keras.parts[receiver.number] = parts_of(receiver)
         layers = _layers(tf, receiver.number)
         tf.program.keras_copies.append(
             KerasCopy(

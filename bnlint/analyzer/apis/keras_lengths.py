@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.values import Value
+from bnlint.analyzer.interpreter.values import Value, constant
 from bnlint.program.events import KerasRun
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.keras import KerasModel, layers_of, own_method
 from bnlint.analyzer.apis.keras_calls import applying
 from bnlint.analyzer.apis.keras_lengths import measure_training
@@ -24,6 +23,8 @@ from bnlint.analyzer.interpreter.values import (
     Super,
     Symbol,
     Value,
+    constant,
+    list_of,
     truth,
 )
 from bnlint.analyzer.syntax import nodes
@@ -112,12 +113,12 @@ def saved_model(tf: TensorFlow, call: Call) -> Value:
     functions = [value for value in _signatures(call.signatures) if isinstance(value, Function)]
     if not functions and isinstance(call.obj, Instance):
         functions = list(_functions_with_signature(call.obj))
-    tf.recorder.exporting = True
+    tf.recorder.keras.exporting = True
     try:
         for function in functions:
             tf.call_value(function, unknown_arguments(function), call.node)
     finally:
-        tf.recorder.exporting = False
+        tf.recorder.keras.exporting = False
     return NONE
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 
 from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap, add_mixture
-from bnlint.analyzer.apis.graph_state import Recorder, constant
+from bnlint.analyzer.apis.recording.recorder import Recorder
 from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
 from bnlint.analyzer.interpreter.attributes import instance_attribute
 from bnlint.analyzer.interpreter.containers import dict_method, list_method
@@ -33,6 +33,7 @@ from bnlint.analyzer.interpreter.values import (
     Setting,
     Symbol,
     Value,
+    constant,
     join,
     leaves,
     root_of,
@@ -154,9 +155,9 @@ class TensorFlow:
         symbol = symbol_of(receiver, *args.values())
         root = root_of(receiver)
         if isinstance(root, Symbol) and not root.unknown:
-            return self.recorder.op(symbol)  # a tensor's own: get_shape, assign, shape.as_list
+            return self.op(symbol)  # a tensor's own: get_shape, assign, shape.as_list
         if isinstance(root, Kind):
-            return self.recorder.op(symbol)
+            return self.op(symbol)
         self._note_gap("whose method it is is not known", args, node)
         self.escaped(symbol_of(*args.values()))
         key = ""
@@ -211,8 +212,8 @@ class TensorFlow:
     def named(self, name: str, value: Value) -> Value:
         if names_eval_data(name):
             value = _as_data(value, [name])
-        if isinstance(value, Symbol) and value.key in self.recorder.flag_names:
-            self.recorder.flag_names[value.key] += (name,)
+        if isinstance(value, Symbol) and value.key in self.recorder.tensors.names:
+            self.recorder.tensors.names[value.key] += (name,)
         return value
 
     def drawn_from(self, expression: nodes.Expr, value: Value) -> Value:
@@ -258,14 +259,14 @@ class TensorFlow:
         return (manager if known else UNKNOWN), nothing
 
     def rebound(self, key: str, old: Const, new: Const, name: str, node: nodes.Node) -> None:
-        self.recorder.rebinding_of(key, name, bool(new.value), node)
+        self.recorder.rebindings.add(key, name, bool(new.value), node)
 
     def scoped_arguments(self, key: object) -> dict[str, Value]:
         return self.scoped[-1].get(key, {})
 
     def convert(self, left: Value, right: Value, op: str) -> Symbol:
         self._note_mixture(left, right)
-        symbol = self.recorder.op(symbol_of(left, right))
+        symbol = self.recorder.controls.op(symbol_of(left, right))
         if op == "*":
             self.recorder.multiplied(symbol)
         symbol = self.recorder.hand_written.computed(self.recorder, op, left, right, symbol)
@@ -277,7 +278,7 @@ class TensorFlow:
     def escaped(self, value: Value) -> None:
         for symbol in leaves([value]):
             if symbol.train_ops:
-                self.recorder.escapes.append(symbol)
+                self.recorder.train_ops.escapes.append(symbol)
             if symbol.reads:
                 self.recorder.updates_escaped = True
 
@@ -286,7 +287,7 @@ class TensorFlow:
     def op(self, *values: Value | None) -> Symbol:
         """A new op of these inputs."""
         self._note_mixture(*values)
-        return self.recorder.op(symbol_of(*values))
+        return self.recorder.controls.op(symbol_of(*values))
 
     def call_value(self, function: Value, args: Args, node: nodes.Node) -> Value:
         """Calls back into the program."""

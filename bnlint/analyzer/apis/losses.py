@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bnlint.analyzer.apis.collections import read_by_library
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import api
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.values import Symbol, Value
+from bnlint.analyzer.interpreter.values import Symbol, Value, constant
 from bnlint.program.events import LogOfTensor
 
 
@@ -47,7 +46,7 @@ def _loss(tf: TensorFlow, call: Call) -> Value:
     collection = call.loss_collection
     name = constant(collection, str) if collection is not None else LOSSES
     if name is not None:
-        tf.recorder.add_to_collection(name, result, scoped=False)
+        tf.recorder.collections.add(name, result, scope=None)
     return result
 
 

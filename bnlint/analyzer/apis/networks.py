@@ -12,7 +12,6 @@ import functools
 
 import msgspec
 
-from bnlint.analyzer.apis.graph_state import Scope, constant
 from bnlint.analyzer.apis.graphs_and_scopes import reuse_flag
 from bnlint.analyzer.apis.library import TensorFlow, scope_name
 from bnlint.analyzer.apis.registry import FUNCTIONS, Kind, api, method
@@ -30,6 +29,7 @@ from bnlint.analyzer.interpreter.values import (
     Setting,
     Symbol,
     Value,
+    constant,
     join,
     symbol_of,
 )
@@ -99,14 +99,14 @@ def _network(tf: TensorFlow, call: Call) -> Value:
     given = tf.scoped_arguments(call.api)
     call = call.with_defaults(given) if given else call
     scope, unknown = scope_name(call.get("scope"))
-    path = tf.recorder.scope_path(scope, network.scope, unknown)
-    reuse = reuse_flag(call.get("reuse"), tf.recorder.scopes[-1].reuse)
+    path = tf.recorder.scopes.full_path(scope, network.scope, unknown)
+    reuse = reuse_flag(call.get("reuse"), tf.recorder.scopes.reuse)
     mode = call.get("is_training")
     if mode is None and (call.rest is not None or not network.default):
         mode = UNKNOWN if call.rest is not None else Const(False)
     tf.scoped.append(_own_scopes(tf, network, mode))
     try:
-        with tf.recorder.open_scope(Scope(path, reuse)):
+        with tf.recorder.scopes.opened(path, reuse):
             output = _layers(tf, call, network)
     finally:
         tf.scoped.pop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bnlint.analyzer.apis.checkpoints import Saver
 from bnlint.analyzer.apis.clues import branch_clues, data_clues, function_clues, result_clues
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.graphs_and_scopes import Graph, make_default
 from bnlint.analyzer.apis.library import TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api
@@ -16,6 +15,7 @@ from bnlint.analyzer.interpreter.values import (
     ListValue,
     Symbol,
     Value,
+    constant,
 )
 from bnlint.analyzer.syntax import nodes
 from bnlint.program.events import TrainingLength
@@ -118,7 +118,7 @@ def _record_run(
         *result_clues(tf.interpreter.statement, node),
         *branch_clues(tf.interpreter.around, node),
     ]
-    tf.recorder.session_run(node, fetches, feeds, others_may_feed=others_may_feed, clues=clues)
+    tf.recorder.runs.add(node, fetches, feeds, others_may_feed=others_may_feed, clues=clues)
 
 
 # --- loops of slim and tf.contrib.training -------------------------------------------------
@@ -128,7 +128,7 @@ def _record_run(
 def learning_train(tf: TensorFlow, call: Call) -> Value:
     if call.train_op is not None:
         own_step = call.train_step_fn is not None
-        tf.recorder.session_run(call.node, call.train_op, None, others_may_feed=own_step)
+        tf.recorder.runs.add(call.node, call.train_op, None, others_may_feed=own_step)
     if call.init_fn is not None:
         tf.recorder.loaded(tf.recorder.graph)
     record_length(tf, call.number_of_steps, call.node)

@@ -11,7 +11,6 @@ from bnlint.analyzer.apis.batch_norms import (
     mark_rebuilt,
     training_flag,
 )
-from bnlint.analyzer.apis.graph_state import Scope, constant, list_of
 from bnlint.analyzer.apis.graphs_and_scopes import reuse_flag
 from bnlint.analyzer.apis.library import TensorFlow, scope_name
 from bnlint.analyzer.apis.registry import FUNCTIONS, Kind, Leave, api
@@ -29,6 +28,8 @@ from bnlint.analyzer.interpreter.values import (
     Object,
     Symbol,
     Value,
+    constant,
+    list_of,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -197,9 +198,9 @@ def _layer(name: str, default_scope: str) -> None:
 def _normalized_layer(tf: TensorFlow, call: Call, default_scope: str) -> Symbol:
     """The layer before its activation."""
     scope, unknown = scope_name(call.scope)
-    reuse = reuse_flag(call.reuse, tf.recorder.scopes[-1].reuse)
-    path = tf.recorder.scope_path(scope, default_scope, unknown)
-    with tf.recorder.open_scope(Scope(path, reuse)):
+    reuse = reuse_flag(call.reuse, tf.recorder.scopes.reuse)
+    path = tf.recorder.scopes.full_path(scope, default_scope, unknown)
+    with tf.recorder.scopes.opened(path, reuse):
         output = tf.op(symbol_of(call.inputs))
         function = call.normalizer_fn
         if function is None or is_none(function):
@@ -242,14 +243,14 @@ def _batch_norm(tf: TensorFlow, call: Call, via: str) -> Symbol:
     how = via if call.is_training is not None else "arg_scope"
     call = _scoped(tf, call)
     scope, unknown = scope_name(call.scope)
-    path = tf.recorder.scope_path(scope, "BatchNorm", unknown)
+    path = tf.recorder.scopes.full_path(scope, "BatchNorm", unknown)
     collection, known = collection_of(call.updates_collections, call.rest)
-    norm, output = tf.recorder.batch_norm(
+    norm, output = tf.recorder.norms.add(
         call.node, symbol_of(call.inputs), api="slim",
         training=training_flag(call.is_training, how, call.rest, default=True),
         collection=collection, collection_known=known, scope=path,
         trainable=constant(call.trainable, bool), decay=call.number("decay"),
-        reuse=reuse_flag(call.reuse, tf.recorder.scopes[-1].reuse),
+        reuse=reuse_flag(call.reuse, tf.recorder.scopes.reuse),
     )  # fmt: skip
     norm.zero_debias = not _is_false(call.zero_debias_moving_mean)
     norm.statistics_trainable = _may_be_trainable(call.variables_collections)
@@ -301,8 +302,8 @@ def stack(tf: TensorFlow, call: Call) -> Value:
 
 def _own_scope(tf: TensorFlow, call: Call, default: str) -> AbstractContextManager[None]:
     scope, unknown = scope_name(call.extra.get("scope"))
-    path = tf.recorder.scope_path(scope, default, unknown)
-    return tf.recorder.open_scope(Scope(path, tf.recorder.scopes[-1].reuse))
+    path = tf.recorder.scopes.full_path(scope, default, unknown)
+    return tf.recorder.scopes.opened(path, tf.recorder.scopes.reuse)
 
 
 def _without_scope(call: Call) -> dict[str, Value]:

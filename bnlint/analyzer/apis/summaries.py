@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from bnlint.analyzer.apis.collections import read_by_library
-from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import api
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.values import Const, Value
+from bnlint.analyzer.interpreter.values import Const, Value, constant, list_of
 
 _SUMMARIES = "summaries"  # tf.GraphKeys.SUMMARIES
 
@@ -23,7 +22,8 @@ def summary(tf: TensorFlow, call: Call) -> Value:
     if symbol.batch_norms:  # merged, others compute nothing of interest
         given = list_of(call.collections) if call.given("collections") else [Const(_SUMMARIES)]
         for name in given:
-            tf.recorder.add_to_collection(constant(name, str) or "", symbol)
+            scope = tf.recorder.scopes.path
+            tf.recorder.collections.add(constant(name, str) or "", symbol, scope)
     return symbol
 
 

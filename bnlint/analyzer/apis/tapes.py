@@ -14,8 +14,8 @@ class Tape(Kind):
     """A tf.GradientTape."""
 
     def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
-        tf.recorder.tapes.append(self)
-        return self, lambda: tf.recorder.tapes.remove(self)
+        tf.recorder.keras.tapes.append(self)
+        return self, lambda: tf.recorder.keras.tapes.remove(self)
 
     @method("tf.GradientTape.gradient")
     def gradient(self, tf: TensorFlow, call: Call) -> Value:
@@ -42,15 +42,15 @@ def minimized_function(tf: TensorFlow, loss: Function, variables: Value | None,
                        node: nodes.Call) -> None:  # fmt: skip
     """`optimizer.minimize(lambda: loss(), var_list)` calls the function under a tape."""
     tape = Tape()
-    tf.recorder.tapes.append(tape)
+    tf.recorder.keras.tapes.append(tape)
     try:
         tf.call_value(loss, Args(), node)
     finally:
-        tf.recorder.tapes.remove(tape)
+        tf.recorder.keras.tapes.remove(tape)
     if isinstance(variables, Function):
         variables = tf.call_value(variables, Args(), node)
     _note(tf, tape.number, symbol_of(variables))
 
 
 def _note(tf: TensorFlow, tape: int, trained: Symbol) -> None:
-    tf.recorder.trained_by.setdefault(tape, set()).update(trained.variables.models)
+    tf.recorder.keras.trained_by.setdefault(tape, set()).update(trained.variables.models)

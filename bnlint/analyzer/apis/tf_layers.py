@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from bnlint.analyzer.apis.batch_norms import activated, is_none, mark_rebuilt, training_flag
-from bnlint.analyzer.apis.graph_state import constant
 from bnlint.analyzer.apis.graphs_and_scopes import reuse_flag
 from bnlint.analyzer.apis.library import TensorFlow, scope_name
 from bnlint.analyzer.apis.registry import Kind, api, method
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.values import Value, symbol_of
+from bnlint.analyzer.interpreter.values import Value, constant, symbol_of
 from bnlint.findings import Location
 from bnlint.program.events import UPDATE_OPS, BatchNorm
 
@@ -16,13 +15,13 @@ from bnlint.program.events import UPDATE_OPS, BatchNorm
 @api("tf.layers.batch_normalization", makes_batch_norm=True)
 def batch_normalization(tf: TensorFlow, call: Call) -> Value:
     name, unknown = scope_name(call.name)
-    norm, output = tf.recorder.batch_norm(
+    norm, output = tf.recorder.norms.add(
         call.node, symbol_of(call.inputs), api="tf.layers",
         training=training_flag(call.training, "argument", call.rest, default=False),
         collection=UPDATE_OPS, collection_known=True,
-        scope=tf.recorder.scope_path(name, "batch_normalization", unknown),
+        scope=tf.recorder.scopes.full_path(name, "batch_normalization", unknown),
         trainable=constant(call.trainable, bool), decay=call.number("momentum"),
-        reuse=reuse_flag(call.reuse, tf.recorder.scopes[-1].reuse),
+        reuse=reuse_flag(call.reuse, tf.recorder.scopes.reuse),
     )  # fmt: skip
     mark_rebuilt(tf, norm)
     return output
@@ -47,11 +46,11 @@ class LayersBatchNormalization(Kind):
 
     @method("tf.layers.BatchNormalization.call", called="__call__ apply")
     def call(self, tf: TensorFlow, call: Call) -> Value:
-        scope, reuse = None, tf.recorder.scopes[-1].reuse
+        scope, reuse = None, tf.recorder.scopes.reuse
         if self.norm is None:
             name, unknown = scope_name(self.name)
-            scope = tf.recorder.scope_path(name, "batch_normalization", unknown)
-        norm, output = tf.recorder.batch_norm(
+            scope = tf.recorder.scopes.full_path(name, "batch_normalization", unknown)
+        norm, output = tf.recorder.norms.add(
             call.node, symbol_of(call.inputs), api="tf.layers",
             training=training_flag(call.training, "argument", call.rest, default=False),
             collection=UPDATE_OPS, collection_known=True, scope=scope, trainable=self.trainable,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bnlint.analyzer.apis.collections import read_by_library
-from bnlint.analyzer.apis.graph_state import list_of
 from bnlint.analyzer.apis.library import Optimizer, TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
@@ -20,6 +19,7 @@ from bnlint.analyzer.interpreter.values import (
     Symbol,
     Value,
     VariableSet,
+    list_of,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes
@@ -39,7 +39,7 @@ def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
         return TENSOR
     if not (symbol_of(loss).batch_norms or _is_optimizer(receiver, call.node)):
         return None
-    return tf.recorder.train_op(
+    return tf.recorder.train_ops.add(
         call.node, "minimize", differentiated(loss), trainable_scope=scope_of(call.var_list),
         trains_some=call.given("var_list"),
     )  # fmt: skip
@@ -112,7 +112,7 @@ def apply_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None
         return None
     if not (gradient.batch_norms or _is_optimizer(receiver, call.node)):
         return None
-    return tf.recorder.train_op(
+    return tf.recorder.train_ops.add(
         call.node, "apply_gradients", gradient, trainable_scope=scope_of(gradient),
         trains_some=gradient.variables.partial,
     )  # fmt: skip
@@ -128,9 +128,9 @@ class KerasOptimizer(Kind):
         if isinstance(call.loss, Function):
             minimized_function(tf, call.loss, call.var_list, call.node)
             return TENSOR
-        if tf.recorder.tapes or not symbol.batch_norms:
+        if tf.recorder.keras.tapes or not symbol.batch_norms:
             return TENSOR
-        return tf.recorder.train_op(
+        return tf.recorder.train_ops.add(
             call.node, "minimize", differentiated(call.loss),
             trainable_scope=scope_of(call.var_list), trains_some=call.given("var_list"),
         )  # fmt: skip
@@ -175,7 +175,7 @@ def _train_op(
     how, updates = _attached(tf, call.update_ops, call.node)
     if call.rest is not None:
         how, updates = "unknown", updates.replace(incomplete=True)
-    return tf.recorder.train_op(
+    return tf.recorder.train_ops.add(
         call.node, kind, symbol_of(loss), attaches_updates=call.roles.attaches_updates,
         update_ops_argument=how, updates=updates,
         trainable_scope=scope, trains_some=call.given(trained),

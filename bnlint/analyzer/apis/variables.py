@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from bnlint.analyzer.apis.graph_state import constant, list_of
 from bnlint.analyzer.apis.library import TensorFlow, scope_name
 from bnlint.analyzer.apis.registry import api
 from bnlint.analyzer.apis.signature import Call
@@ -15,6 +14,8 @@ from bnlint.analyzer.interpreter.values import (
     Symbol,
     Value,
     VariableSet,
+    constant,
+    list_of,
     symbol_of,
 )
 from bnlint.analyzer.syntax import nodes

@@ -29,6 +29,7 @@ from bnlint.analyzer.interpreter.values.containers import (
     DictValue,
     ListValue,
     RecordValue,
+    list_of,
 )
 from bnlint.analyzer.interpreter.values.symbols import (
     MAX_KEY,
@@ -46,6 +47,7 @@ from bnlint.analyzer.interpreter.values.symbols import (
     Symbol,
     Value,
     VariableSet,
+    constant,
     leaves,
     next_number,
     root_of,
@@ -85,10 +87,12 @@ __all__ = [
     "Symbol",
     "Value",
     "VariableSet",
+    "constant",
     "each_option",
     "further",
     "join",
     "leaves",
+    "list_of",
     "next_number",
     "root_of",
     "short_key",

@@ -76,3 +76,12 @@ class DictValue(Stateful):
 def _one_symbol(rest: Value | None) -> Symbol | None:
     """Unknown items after a branch: those of either side."""
     return rest if rest is None or isinstance(rest, Symbol) else symbol_of(rest)
+
+
+def list_of(value: Value | None) -> list[Value]:
+    """The items of a list value, else the value itself."""
+    if value is None:
+        return []
+    if isinstance(value, ListValue):
+        return [*value.items, *([value.rest] if value.rest is not None else [])]
+    return [value]

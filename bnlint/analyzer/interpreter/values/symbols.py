@@ -270,3 +270,10 @@ def leaves(values: Iterable[Value | None]) -> list[Symbol]:
             seen.add(id(value))
             todo.extend(held)
     return found
+
+
+def constant(value: Value | None, kind: Any) -> Any:
+    """The Python constant of type `kind` in `value`, else None."""
+    if isinstance(value, Const) and isinstance(value.value, kind):
+        return value.value
+    return None
