@@ -123,7 +123,7 @@ class NamedTuple(Kind):
 
     def __init__(self, fields: tuple[str, ...]) -> None:
         super().__init__()
-        self.fields = fields
+        self.slots["fields"] = self.fields = fields
 
     @method("collections.namedtuple.__call__", signature="*args, **kwargs")
     def call(self, tf: TensorFlow, call: Call) -> Value:

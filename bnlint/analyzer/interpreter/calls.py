@@ -24,6 +24,7 @@ from bnlint.analyzer.interpreter.values import (
     Instance,
     ListValue,
     Method,
+    Object,
     Partial,
     Super,
     Symbol,
@@ -149,11 +150,23 @@ def instantiate(interpreter: Interpreter, cls: ClassValue, args: Args, node: nod
         if isinstance(init, Function):
             interpreter.call(init.bound_to(instance), args, node)
             break
-    else:  # a dataclass or attrs class: its keywords become attributes
-        for name, value in args.keywords.items():
+    else:  # a dataclass, attrs class or named tuple: its arguments become attributes
+        given = {**dict(zip(_fields(cls), args.positional, strict=False)), **args.keywords}
+        for name, value in given.items():
             interpreter.assign_slot(instance.slots, name, value)
     interpreter.library.instantiated(instance, args, node)
     return instance
+
+
+def _fields(cls: ClassValue) -> tuple[str, ...]:
+    """The fields of the named tuple that a class descends from: `class Block(namedtuple(...))`."""
+    bases = (base for each in cls.lineage() for base in each.bases)
+    named = (
+        base.slots["fields"]
+        for base in bases
+        if isinstance(base, Object) and "fields" in base.slots
+    )
+    return next(named, ())
 
 
 @follows(CALLS, Function)

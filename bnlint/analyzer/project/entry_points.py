@@ -350,7 +350,14 @@ class CallGraph:
             return False
         if may_log_logits(function.reads, self.words):
             return True
-        return self._may_build(function) and id(function) in self.acting
+        return (self._may_build(function) and id(function) in self.acting) or self._runs_network(
+            function, owner
+        )
+
+    def _runs_network(self, function: nodes.FunctionDef, owner: str) -> bool:
+        """A method that runs a session, in a class that builds a network: others call it."""
+        runs = "run" in function.reads and any("sess" in name for name in function.reads)
+        return runs and bool(owner) and self.owners.get(id(function)) in self.building
 
 
 def _contents(value: nodes.Expr) -> set[str]:
