@@ -121,7 +121,8 @@ def _imported_with_true(program: Program) -> Iterator[Finding]:
 
 def _only_evaluates(program: Program, run: SessionRun) -> bool:
     """It trains nothing: the program neither has train ops of this graph nor saves what it did."""
-    if run.train_ops or any(op.graph == run.graph for op in program.train_ops):
+    ops = (op for op in program.train_ops if together(op.path, run.path))
+    if run.train_ops or any(op.graph == run.graph for op in ops):
         return False
     saved = any(saver.saves for saver in program.savers)
     return run.evaluates or not (run.fetches_unknown or saved)

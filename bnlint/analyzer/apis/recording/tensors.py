@@ -9,7 +9,7 @@ from bnlint.analyzer.apis.recording.scopes import Scopes
 from bnlint.analyzer.apis.recording.timeline import Timeline
 from bnlint.analyzer.interpreter.values import Symbol
 from bnlint.analyzer.syntax import nodes
-from bnlint.program.events import LEARNING_PHASE_KEY, Clue, ClueKind, Flag, FlagKind
+from bnlint.program.events import LEARNING_PHASE_KEY, Clue, ClueKind, Flag, FlagKind, Path, together
 from bnlint.program.words import names_train_op, names_training_flag, names_variable
 
 
@@ -19,20 +19,23 @@ class Tensors:
 
     Attributes:
       names: a placeholder's key -> the names it goes by.
-      keys: (graph, tensor name) -> the key of the placeholder.
+      keys: (graph, tensor name) -> the keys of the placeholders of that name, each with the
+        conditions that it is made under.
     """
 
     at: Timeline
     scopes: Scopes
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    keys: dict[tuple[int, str], str] = field(default_factory=dict)
+    keys: dict[tuple[int, str], list[tuple[str, Path]]] = field(default_factory=dict)
 
     def placeholder(self, kind: FlagKind, name: str | None, node: nodes.Node) -> Flag:
         """A new placeholder, as a training flag; its key is what feeds know it by."""
         key = f"placeholder{self.at.interpreter.tick()}"
         path = self.scopes.path
         if name and path is not None:
-            self.keys[self.at.graph, f"{path}/{name}:0" if path else f"{name}:0"] = key
+            full = f"{path}/{name}:0" if path else f"{name}:0"
+            made = self.keys.setdefault((self.at.graph, full), [])
+            made.append((key, self.at.interpreter.path))
         statement = self.at.interpreter.statement
         targets = statement.targets if isinstance(statement, nodes.Assign) else []
         names = [name] if name else []
@@ -47,9 +50,10 @@ class Tensors:
         if LEARNING_PHASE_KEY in name:  # "keras_learning_phase:0", perhaps in a scope
             program.reads_learning_phase = True
             return LEARNING_PHASE_KEY
-        known = self.keys.get((graph, name))
-        if known is not None:
-            return known
+        path = self.at.interpreter.path
+        known = [key for key, made in self.keys.get((graph, name), ()) if together(made, path)]
+        if known:
+            return known[-1]
         key = f"tensor{graph}:{name}"
         short = name.rpartition(":")[0].rpartition("/")[2]
         self.names[key] = (short,)
@@ -62,8 +66,8 @@ class Tensors:
         An unknown tensor may be any of the graph: it depends on every batch norm that was built.
         """
         program, graph = self.at.program, self.at.graph
-        trained = any(op.graph == graph for op in program.train_ops)
-        norms = () if trained else program.batch_norms
+        trained = any(op.graph == graph for op in self.at.on_path(program.train_ops))
+        norms = () if trained else self.at.on_path(program.batch_norms)
         held = Symbol(
             batch_norms=frozenset(norm for norm in norms if norm.graph == graph), incomplete=True
         )
