@@ -1,4 +1,4 @@
-"""bnlint's version, as its installation says."""
+"""bnlint's version, as its installation says, and where its documentation is."""
 
 from __future__ import annotations
 
@@ -14,3 +14,12 @@ def version() -> str:
         return metadata.version("bnlint")
     except metadata.PackageNotFoundError:  # a source tree that was never installed
         return "0+unknown"
+
+
+# The published pages; `[project.urls]` in pyproject.toml says the same.
+DOCUMENTATION = "https://bnlint.readthedocs.io/en/stable/"
+
+
+def rule_page(code: str) -> str:
+    """The address of a rule's page, "" for a rule of another package."""
+    return f"{DOCUMENTATION}rules/{code}/" if code.startswith("BN") else ""

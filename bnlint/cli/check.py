@@ -19,7 +19,7 @@ from bnlint.cli.last_resort import debug_option
 from bnlint.findings import Confidence, FileError
 from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.lint.run import LintRun, Stdin, collect, lint
-from bnlint.reporting import FORMATS, render
+from bnlint.reporting import FORMATS, WITH_REPAIRS, render
 from bnlint.reporting.escapes import printable
 from bnlint.sources.files import MAX_BYTES, Source, source_from_bytes
 
@@ -208,6 +208,10 @@ def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
     color = {"always": True, "never": False, "auto": None}[options["color"]]
     chosen = {name: options[name] for name in ("statistics", "verbose")}
     arguments = {"sources": run.texts(), "color": color, **chosen}
+    if options["format_"] in WITH_REPAIRS:
+        from bnlint.lint.repairs import repairs
+
+        arguments["repairs"] = repairs(run.report, run.texts())
     if options["output_file"]:
         buffer = io.StringIO()
         render(run.report, options["format_"], buffer, **arguments)

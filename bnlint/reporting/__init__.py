@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import IO
 
 from bnlint.findings import Report
+from bnlint.reporting.replacements import Repairs
 
-FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit")
+FORMATS = ("text", "concise", "json", "sarif", "github", "gitlab", "junit", "markdown")
+WITH_REPAIRS = ("json", "sarif")  # the formats that say what a repair replaces
 
 
 def render(
@@ -16,6 +18,7 @@ def render(
     stream: IO[str],
     *,
     sources: Mapping[str, str] | None = None,
+    repairs: Repairs | None = None,
     color: bool | None = None,
     statistics: bool = False,
     verbose: bool = False,
@@ -26,6 +29,7 @@ def render(
       report: what to show. format: one of FORMATS.
       stream: a text stream.
       sources: path -> text, for excerpts; files that are missing are shown without one.
+      repairs: for formats WITH_REPAIRS, what each finding's repair replaces.
       color: for "text" and "concise"; None asks the stream.
       statistics: for "text" and "concise", end with a count per rule, and of what was checked.
       verbose: for "text" and "concise", name the programs that were left, as `statistics` does,
@@ -42,7 +46,15 @@ def render(
     elif format == "sarif":
         from bnlint.reporting.sarif import to_sarif
 
-        stream.write(to_sarif(report))
+        stream.write(to_sarif(report, repairs or {}))
+    elif format == "markdown":
+        from bnlint.reporting.markdown import to_markdown
+
+        stream.write(to_markdown(report))
+    elif format == "json":
+        from bnlint.reporting.machine import to_json
+
+        stream.write(to_json(report, repairs or {}))
     elif format in FORMATS:
         from bnlint.reporting import machine
 

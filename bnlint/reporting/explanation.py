@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bnlint.rule import Example, Rule
+from bnlint.version import rule_page
 
 
 def explanation(rule: Rule) -> str:
@@ -26,8 +27,8 @@ def with_examples(rule: Rule) -> str:
         for example in examples:
             parts += [f"**{title}:** {example.title}", *code(example)]
     parts.append(f"**Repair:** {rule.help}")
-    if rule.code.startswith("BN"):
-        parts.append(f"The documentation page `rules/{rule.code}` shows every case.")
+    if page := rule_page(rule.code):
+        parts.append(f"Every case: <{page}>")
     return "\n\n".join(parts) + "\n"
 
 

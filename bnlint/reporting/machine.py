@@ -11,6 +11,8 @@ from typing import Any
 from bnlint.findings import Finding, Location, Report, Severity
 from bnlint.reporting import escapes
 from bnlint.reporting.escapes import printable
+from bnlint.reporting.replacements import Repairs
+from bnlint.version import rule_page
 
 
 def tool_path(path: str) -> str:
@@ -51,30 +53,13 @@ def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Report, repairs: Repairs) -> str:
     """One object: version 1, findings, errors, files, suppressed, left, checked, not_understood.
 
-    `checked` is null in reports that are not the linter's.
+    `checked` is null in reports that are not the linter's. A finding's `fix` has what it replaces
+    as `edits`, none where the repair cannot be made in a text (as in notebooks).
     """
-    findings = [
-        {
-            "code": finding.code,
-            "name": finding.name,
-            "severity": finding.severity.value,
-            "confidence": finding.confidence.value,
-            "message": finding.message,
-            "location": location_record(finding.location),
-            "related": [
-                {"message": related.message, "location": location_record(related.location)}
-                for related in finding.related
-            ],
-            "help": finding.help,
-            "fix": None
-            if finding.fix is None
-            else {"message": finding.fix.message, "safe": finding.fix.safe},
-        }
-        for finding in report.findings
-    ]
+    findings = [_finding_record(finding, repairs) for finding in report.findings]
     errors = [
         {
             "path": error.path,
@@ -101,6 +86,34 @@ def to_json(report: Report) -> str:
     return escapes.to_json(record)
 
 
+def _finding_record(finding: Finding, repairs: Repairs) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "confidence": finding.confidence.value,
+        "message": finding.message,
+        "location": location_record(finding.location),
+        "related": [
+            {"message": related.message, "location": location_record(related.location)}
+            for related in finding.related
+        ],
+        "help": finding.help,
+        "url": rule_page(finding.code) or None,
+        "fix": _fix_record(finding, repairs),
+    }
+
+
+def _fix_record(finding: Finding, repairs: Repairs) -> dict[str, Any] | None:
+    if finding.fix is None:
+        return None
+    edits = [
+        {"location": location_record(edit.location), "text": edit.text}
+        for edit in repairs.get(finding, ())
+    ]
+    return {"message": finding.fix.message, "safe": finding.fix.safe, "edits": edits}
+
+
 def _escape(text: str, is_property: bool = False) -> str:
     """GitHub workflow command escaping."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
@@ -109,7 +122,7 @@ def _escape(text: str, is_property: bool = False) -> str:
 
 
 def to_github(report: Report) -> str:
-    """GitHub workflow commands, one line a finding."""
+    """GitHub workflow commands, one line a finding: what is wrong, the repair, the rule's page."""
     level = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
     lines = []
     for finding in report.findings:
@@ -120,7 +133,8 @@ def to_github(report: Report) -> str:
             properties += [f"line={place.line}", f"col={place.column}"]
         if place.end_line > place.line and not place.cell:
             properties.append(f"endLine={place.end_line}")
-        text = _escape(f"{place}: {finding.code} {finding.message}")
+        message = f"{place}: {finding.code} {finding.message}"
+        text = _escape("\n".join(filter(None, [message, finding.help, rule_page(finding.code)])))
         lines.append(f"::{level[finding.severity]} {','.join(properties)}::{text}")
     for error in report.errors:
         place_text = f"file={_escape(tool_path(error.path), True)}"

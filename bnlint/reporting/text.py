@@ -51,7 +51,7 @@ class TextReporter:
             self._not_understood(report.not_understood, len(report.not_understood) <= 3 or verbose)
         if statistics:
             self._statistics(report)
-        self._line((_summary(report), "bold" if report.findings else "green"))
+        self._line((summary(report), "bold" if report.findings else "green"))
 
     def _line(self, *parts: Part) -> None:
         self._lines.write_line(*parts)
@@ -149,7 +149,7 @@ def count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def _summary(report: Report) -> str:
+def summary(report: Report) -> str:
     found = count(len(report.findings), "finding") if report.findings else "No findings"
     parts = [f"{found} in {count(report.files, 'file')}"]
     if report.suppressed:

@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from bnlint.cli.main import cli
+from bnlint.lint.repairs import replacements as replacements_of
+from bnlint.version import DOCUMENTATION
 
 ROOT = Path(__file__).parents[2]
 # https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json
@@ -102,6 +104,57 @@ def test_sarif_of_a_clean_run_and_of_one_with_only_errors_fits_too(project: Path
     assert sarif(paths=("nowhere.py",))["runs"][0]["results"] == []
 
 
+def test_sarif_rules_lead_to_their_pages_and_explain_themselves(project: Path) -> None:
+    driver = sarif()["runs"][0]["tool"]["driver"]
+    assert driver["informationUri"] == DOCUMENTATION
+    for rule in driver["rules"]:
+        assert rule["helpUri"] == f"{DOCUMENTATION}rules/{rule['id']}/"
+        assert f"# {rule['id']} " in rule["help"]["markdown"]
+        assert rule["properties"]["precision"] == "high"
+        assert "tensorflow" in rule["properties"]["tags"]
+        assert rule["help"]["text"].endswith(".") and rule["shortDescription"]["text"][-1] == "."
+
+
+def test_sarif_messages_link_to_every_related_place(project: Path) -> None:
+    (result,) = sarif("--select", "BN101", paths=("train.py",))["runs"][0]["results"]
+    links = re.findall(r"\[([^\]]+)\]\((\d+)\)", result["message"]["text"])
+    related = {str(item["id"]): item["message"]["text"] for item in result["relatedLocations"]}
+    assert related and {number: text for text, number in links} == related
+    first, *others = result["message"]["text"].split("\n")
+    assert first.endswith(".") and others[-1].startswith("Create the train op inside")
+
+
+def replaced(text: str, replacements: list[tuple[dict[str, int], str]], names: str) -> str:
+    """`text` after replacements, whose places are named in the manner of SARIF or of bnlint."""
+    first, column, last, end = names.split()
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for place, new in sorted(replacements, key=lambda item: -item[0][first]):
+        begin = starts[place[first] - 1] + place[column] - 1
+        text = text[:begin] + new + text[starts[place[last] - 1] + place[end] - 1 :]
+    return text
+
+
+@pytest.mark.parametrize("text", [BROKEN, BROKEN.replace("\n", "\r\n"), BROKEN.split("with")[0]])
+def test_repairs_in_sarif_and_json_are_what_fix_makes(project: Path, text: str) -> None:
+    script = project / "train.py"
+    script.write_bytes(text.encode())
+    (result,) = sarif(paths=("train.py",))["runs"][0]["results"]
+    (change,) = result["fixes"][0]["artifactChanges"]
+    assert change["artifactLocation"]["uri"] == "train.py"
+    from_sarif = [
+        (item["deletedRegion"], item["insertedContent"]["text"]) for item in change["replacements"]
+    ]
+    (finding,) = json.loads(bnlint("--format", "json", paths=("train.py",)))["findings"]
+    from_json = [(item["location"], item["text"]) for item in finding["fix"]["edits"]]
+    bnlint("--fix", paths=("train.py",))
+    fixed = script.read_bytes().decode()
+    assert fixed != text
+    assert replaced(text, from_sarif, "startLine startColumn endLine endColumn") == fixed
+    assert replaced(text, from_json, "line column end_line end_column") == fixed
+
+
 def test_the_sarif_schema_does_refuse() -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft4Validator(SARIF).validate({"version": "2.1.0", "runs": [{}]})
@@ -160,6 +213,23 @@ def test_github_annotations_name_file_and_line(project: Path) -> None:
     ]
 
 
+def test_github_annotations_say_how_to_repair(project: Path) -> None:
+    line = bnlint("--format", "github", paths=("train.py",)).splitlines()[0]
+    _, help_, page = line.split("%0A")
+    assert help_.startswith("Create the train op inside")
+    assert page == f"{DOCUMENTATION}rules/BN101/"
+
+
+def test_markdown_is_a_table_whose_cells_hold(project: Path) -> None:
+    (project / "a|b [x](y) <img>.py").write_text(BROKEN)
+    text = bnlint("--format", "markdown")
+    rows = [line for line in text.splitlines() if line.startswith("| [BN")]
+    assert len(rows) == len(records())
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 5 for row in rows)
+    assert r"a\|b \[x\](y) \<img\>.py:5:12" in text
+    assert re.search(r"^- error: broken\.py", text, re.MULTILINE)
+
+
 def test_every_format_names_files_from_the_current_folder(project: Path) -> None:
     for path in (".", str(project), "./train.py", "../" + project.name):
         (location, *_) = [
@@ -180,3 +250,23 @@ def test_a_notebook_place_is_in_the_text_not_in_the_line(project: Path) -> None:
     (issue,) = json.loads(bnlint("--format", "gitlab", paths=("a.ipynb",)))
     assert issue["description"].startswith("cell 1, line 5: ")
     assert issue["location"]["lines"] == {"begin": 1}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "a\n"),
+        ("a\nb\n", "a\nc\nb\n"),
+        ("a\nb", "a\nb\nc"),
+        ("a\nb\n", "a\n"),
+        ("a\nb", "a"),
+        ("a\nb\nc\n", "A\nb\nC\n"),
+    ],
+)
+def test_replacements_make_the_new_text(before: str, after: str) -> None:
+    made = [
+        ({"l": p.line, "c": p.column, "L": p.end_line, "C": p.end_column}, item.text)
+        for item in replacements_of("x.py", before, after)
+        for p in [item.location]
+    ]
+    assert replaced(before, made, "l c L C") == after

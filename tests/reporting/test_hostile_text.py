@@ -29,5 +29,7 @@ def test_every_format_is_well_formed_and_carries_no_control_characters(name: str
         ET.fromstring(text)
     elif name == "github":
         assert "file=a%2Cb%3Ac.py" in text and text.count("\n") == 2
+    elif name == "markdown":
+        assert r"bad \[red\]" in text and r"\<tag\>" in text and "\x1b" not in text
     else:
         assert "\x1b" not in text and "[red]" in text
