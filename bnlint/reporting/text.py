@@ -161,10 +161,10 @@ def summary(report: Report) -> str:
     fixable = sum(finding.fix is not None for finding in report.findings)
     if fixable:
         parts.append(f"{fixable} fixable")
-    summary = ", ".join(parts) + "."
+    text = ", ".join(parts) + "."
     if report.findings or report.checked is None:
-        return summary
-    return f"{summary} {checked(report.checked)}"
+        return text
+    return f"{text} {checked(report.checked)}"
 
 
 def checked(counts: Counts) -> str:
