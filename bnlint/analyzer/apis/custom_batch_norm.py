@@ -9,10 +9,13 @@ from bnlint.analyzer.apis.library import TensorFlow
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.flags import flag_of
+from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
     TENSOR,
     Choice,
     Const,
+    Function,
+    Instance,
     ListValue,
     Statistics,
     Symbol,
@@ -39,9 +42,18 @@ def get_variable(tf: TensorFlow, call: Call) -> Value:
     return _variable(tf, call, f"variable{tf.recorder.graph}:{path}/{name}")
 
 
+@any_method("keras.layers.Layer.add_weight", "keras.layers.Layer.add_variable")
+def add_weight(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    """`self.add_weight(...)` in a Keras layer of the project."""
+    if not isinstance(receiver, Instance):
+        return None
+    return _variable(tf, call, f"variable{tf.interpreter.tick()}")
+
+
 def _variable(tf: TensorFlow, call: Call, key: str) -> Symbol:
     flag = Flag(FlagKind.TENSOR, True, tf.recorder.here(call.node), key)
-    trains = call.trainable is None or constant(call.trainable, bool) is True
+    trainable = call.get("trainable")
+    trains = trainable is None or constant(trainable, bool) is True
     known = None if trains else Statistics(moving=frozenset([key]))
     return TENSOR.replace(key=key, flag=flag, made=flag.location, statistics=known)
 
@@ -51,13 +63,27 @@ def assign(tf: TensorFlow, call: Call) -> Value:
     return _assigned(tf, call.ref, call.value, call)
 
 
+@api("keras.backend.update")
+def update(tf: TensorFlow, call: Call) -> Value:
+    return _assigned(tf, call.x, call.new_x, call)
+
+
 @api("moving_averages.assign_moving_average")
 def assign_moving_average(tf: TensorFlow, call: Call) -> Value:
+    return _averaged(tf, call, call.variable, call.decay)
+
+
+@api("keras.backend.moving_average_update")
+def moving_average_update(tf: TensorFlow, call: Call) -> Value:
+    return _averaged(tf, call, call.x, call.momentum)
+
+
+def _averaged(tf: TensorFlow, call: Call, target: Value | None, decay: Value | None) -> Value:
     written = tf.recorder.hand_written
     known = written.statistics_of(call.value)
-    if known is not None and not written.is_switched(tf.recorder, call.decay, known):
+    if known is not None and not written.is_switched(tf.recorder, decay, known):
         written.unswitched.update(id(norm) for norm in known.batch)
-    return _assigned(tf, call.variable, call.value, call)
+    return _assigned(tf, target, call.value, call)
 
 
 @any_method("tf.Variable.assign", "tf.Variable.assign_add", "tf.Variable.assign_sub")
@@ -145,17 +171,45 @@ def exponential_moving_average(tf: TensorFlow, call: Call) -> Value:
 # --- moments and normalization ---------------------------------------------------------------
 
 
-@api("tf.nn.moments", makes_batch_norm=True)
+@api("tf.nn.moments", "keras.ops.moments", makes_batch_norm=True)
 def moments(tf: TensorFlow, call: Call) -> Value:
-    """Mean and variance over the batch; those of single examples or of a weight are no batch's."""
-    result = tf.op(call.x)
-    inputs = call.x
-    of_weights = isinstance(inputs, Symbol) and inputs.key.startswith("variable")
-    if not isinstance(inputs, Symbol) or of_weights or not _over_batch(call.axes):
-        return ListValue((result, result))
-    norm = tf.recorder.hand_written.begin(tf.recorder, inputs, tf.recorder.here(call.node))
-    part = result.replace(statistics=Statistics(frozenset([norm])))
+    """Mean and variance over the batch."""
+    part = _statistics(tf, call, call.x, call.axes)
     return ListValue((part, part))
+
+
+@api("tf.reduce_mean", "tf.math.reduce_mean", "tf.math.reduce_variance", "tf.math.reduce_std",
+     "tf.reduce_variance", "tf.reduce_std",
+     signature="input_tensor, axis=None, keepdims=None, name=None, *args, **kwargs")  # fmt: skip
+def reduced(tf: TensorFlow, call: Call) -> Value:
+    """Statistics of a batch in a layer that is looked at: elsewhere most are of losses."""
+    return _reduced(tf, call, call.input_tensor)
+
+
+@api("keras.backend.mean", "keras.backend.var", "keras.backend.std",
+     "keras.ops.mean", "keras.ops.var", "keras.ops.std")  # fmt: skip
+def reduced_by_keras(tf: TensorFlow, call: Call) -> Value:
+    return _reduced(tf, call, call.x)
+
+
+def _reduced(tf: TensorFlow, call: Call, inputs: Value | None) -> Value:
+    if not tf.recorder.hand_written.probing:
+        return tf.op(*call.values())
+    part = _statistics(tf, call, inputs, call.axis)
+    deviates = call.api.endswith("std") and part.statistics is not None
+    if deviates and part.statistics is not None:
+        return part.replace(statistics=Statistics(part.statistics.batch, role="deviation"))
+    return part
+
+
+def _statistics(tf: TensorFlow, call: Call, inputs: Value | None, axes: Value | None) -> Symbol:
+    """Statistics over the batch; those of single examples or of a weight are no batch's."""
+    result = tf.op(inputs)
+    of_weights = isinstance(inputs, Symbol) and inputs.key.startswith("variable")
+    if not isinstance(inputs, Symbol) or of_weights or not _over_batch(axes):
+        return result
+    norm = tf.recorder.hand_written.begin(tf.recorder, inputs, tf.recorder.here(call.node))
+    return result.replace(statistics=Statistics(frozenset([norm])))
 
 
 def _over_batch(axes: Value | None) -> bool | None:
@@ -170,9 +224,35 @@ def _over_batch(axes: Value | None) -> bool | None:
     return 0 in numbers or None in numbers
 
 
-@api("tf.nn.batch_normalization", makes_batch_norm=True)
+@api("tf.nn.batch_normalization", "keras.ops.batch_normalization", makes_batch_norm=True)
 def batch_normalization(tf: TensorFlow, call: Call) -> Value:
     return _normalized(tf, call, call.mean, call.variance)
+
+
+@api("keras.backend.batch_normalization", makes_batch_norm=True)
+def backend_batch_normalization(tf: TensorFlow, call: Call) -> Value:
+    return _normalized(tf, call, call.mean, call.var)
+
+
+@api("keras.backend.normalize_batch_in_training", makes_batch_norm=True)
+def normalize_batch_in_training(tf: TensorFlow, call: Call) -> Value:
+    """(the output, mean and variance of the batch)"""
+    part = _statistics(tf, call, call.x, call.reduction_axes)
+    return ListValue((_normalized(tf, call, part, part), part, part))
+
+
+@api("keras.backend.in_train_phase")
+def in_train_phase(tf: TensorFlow, call: Call) -> Value:
+    """`x` in training, else `alt`: tensors, or functions that make them."""
+    first, second = (
+        tf.call_value(value, Args(), call.node) if isinstance(value, Function) else value
+        for value in (call.x, call.alt)
+    )
+    flag = flag_of(call.training)
+    if flag.is_true or flag.is_false:
+        return (first if flag.is_true else second) or tf.op(*call.values())
+    known = tf.recorder.hand_written.selected(flag, first, second)
+    return tf.op(first, second).replace(statistics=known)
 
 
 @api("tf.nn.batch_norm_with_global_normalization", makes_batch_norm=True)
@@ -230,8 +310,8 @@ def _root(role: str) -> Callable[[TensorFlow, Call], Value]:
     return handler
 
 
-api("tf.sqrt", "tf.math.sqrt")(_root("deviation"))
-api("tf.rsqrt", "tf.math.rsqrt")(_root("inverse"))
+api("tf.sqrt", "tf.math.sqrt", "keras.backend.sqrt", "keras.ops.sqrt")(_root("deviation"))
+api("tf.rsqrt", "tf.math.rsqrt", "keras.ops.rsqrt")(_root("inverse"))
 
 
 def _operator(op: str) -> Callable[[TensorFlow, Call], Value]:

@@ -212,6 +212,17 @@ def tensor_constant(tf: TensorFlow, call: Call) -> Value:
     return TENSOR.replace(flag=Flag(kind, True, tf.recorder.here(call.node)))
 
 
+@api("tf.logical_and", "tf.math.logical_and", "keras.ops.logical_and",
+     signature="x, y, name=None")  # fmt: skip
+def logical_and(tf: TensorFlow, call: Call) -> Value:
+    """`tf.logical_and(training, self.trainable)`: the flag that the other one leaves."""
+    flags = flag_of(call.x), flag_of(call.y)
+    for flag, other in (flags, flags[::-1]):
+        if flag.is_false or other.is_true:
+            return TENSOR.replace(flag=flag, key=flag.key)
+    return tf.op(*call.values())
+
+
 @api("tf.convert_to_tensor")
 def convert_to_tensor(tf: TensorFlow, call: Call) -> Value:
     """A tensor stays what it is; a bool is what its caller wrote."""

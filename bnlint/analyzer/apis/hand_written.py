@@ -56,6 +56,7 @@ class HandWritten:
       same: a batch norm that is part of another one -> that one.
       in_place: ids of those whose output waits for their updates.
       unswitched: ids of those that are averaged outside of tf.cond, with a constant decay.
+      probing: a layer is followed apart from the program, to see whether it is a batch norm.
     """
 
     averages: dict[str, list[BatchNorm]] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class HandWritten:
     same: dict[BatchNorm, BatchNorm] = field(default_factory=dict)
     in_place: set[int] = field(default_factory=set)
     unswitched: set[int] = field(default_factory=set)
+    probing: bool = False
 
     # --- statistics on their way -----------------------------------------------------------
 

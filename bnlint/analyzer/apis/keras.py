@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from dataclasses import replace
 
+from bnlint.analyzer.apis.keras_batch_norm import KerasBatchNormalization
 from bnlint.analyzer.apis.keras_calls import (
-    DEFAULT_OF_CALL,
     keras_flag,
     outermost_call,
     passed_training,
     running_with,
     training_in,
 )
+from bnlint.analyzer.apis.keras_methods import (
+    default_training,
+    own_method,
+    training_argument,
+    with_training,
+)
+from bnlint.analyzer.apis.keras_norm_layers import apply_norm_layer, build_once, norm_layer
 from bnlint.analyzer.apis.library import (
     INSTANCE_ATTRIBUTES,
     SET_ATTRIBUTES,
@@ -23,7 +29,7 @@ from bnlint.analyzer.apis.library import (
 )
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.interpreter.calls import call_function, default_value
+from bnlint.analyzer.interpreter.calls import call_function
 from bnlint.analyzer.interpreter.containers import list_method
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
@@ -48,7 +54,6 @@ from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.events import (
     LEARNING_PHASE_KEY,
-    Activation,
     BatchNorm,
     Flag,
     FlagKind,
@@ -73,92 +78,6 @@ WITHOUT_BATCH_NORM = ("VGG", "ConvNeXt")
 
 
 # --- layers --------------------------------------------------------------------------------
-
-
-class KerasBatchNormalization(Kind):
-    """A keras.layers.BatchNormalization; slots: trainable."""
-
-    classes = frozenset(["keras.layers.BatchNormalization", "keras.layers.Layer"])
-
-    def __init__(self, made: Location, trainable: Value, momentum: float | None) -> None:
-        super().__init__(trainable=trainable)
-        self.made = made
-        self.momentum = momentum
-        self.norm: BatchNorm | None = None
-
-    @method("keras.layers.BatchNormalization.call", called="__call__")
-    def call(self, tf: TensorFlow, call: Call) -> Value:
-        passed = passed_training(call.training, call.rest)
-        with outermost_call(tf, self, passed, call.arguments, call.node):
-            flag = keras_flag(training_in(tf, passed))
-            output = self.apply(tf, call.inputs, flag, call.node)
-            kind = "BatchNormalization"
-            return tf.recorder.keras.activations.made(output, self.number, kind, call.inputs)
-
-    def apply(
-        self, tf: TensorFlow, inputs: Value | None, training: Flag, node: nodes.Node,
-        of: Activation | None = None,
-    ) -> Symbol:  # fmt: skip
-        """The layer's output; its first application makes its variables."""
-        norm, output = tf.recorder.norms.add(
-            node, symbol_of(inputs), api="keras", training=training, collection=None,
-            collection_known=True, scope=None, trainable=self.trainable, decay=self.momentum,
-            definition=self.made, reuses=self.norm, layer=self.number,
-        )  # fmt: skip
-        norm.reuse_unknown = False
-        norm.input = of or tf.recorder.keras.activations.of(inputs)
-        self.norm = self.norm or norm
-        self._applied(tf, norm)
-        return output
-
-    def apply_again(
-        self, tf: TensorFlow, norm: BatchNorm, inputs: Symbol, training: Flag, node: nodes.Node
-    ) -> Symbol:
-        """The output where a functional model of which `norm` is part is called with `training`."""
-        flag = _written_or(norm.training, training, tf.program.keras)
-        if flag.kind is norm.training.kind and self.trainable is norm.trainable:
-            self._applied(tf, norm)
-            return symbol_of(inputs, Symbol(batch_norms=frozenset([norm])))
-        # Which layer's output it is was said when the graph was built.
-        return self.apply(tf, inputs, flag, node, replace(norm.input, layer=0))
-
-    @property
-    def trainable(self) -> bool | None:
-        known: bool | None = constant(self.slots["trainable"], bool)
-        return known
-
-    def _applied(self, tf: TensorFlow, norm: BatchNorm) -> None:
-        if tf.recorder.keras.applied:
-            tf.recorder.keras.applied[-1].append(norm)
-
-
-def _written_or(written: Flag, passed: Flag, versions: frozenset[str]) -> Flag:
-    """The flag of a layer in a functional model: `written` where the layer was called, `passed`
-    to the model.
-
-    Keras 3 follows what is passed, the others what is written (fixtures/oracle/keras, the rows
-    "functional | training true" and "nested | training false").
-    """
-    if passed.kind is FlagKind.LEARNING_PHASE and not passed.explicit:
-        return written
-    if not written.explicit or written.key == DEFAULT_OF_CALL or versions == {"3"}:
-        return passed
-    if "3" in versions and written.is_false and passed.is_true:
-        return Flag(FlagKind.UNKNOWN)
-    return written
-
-
-@api("keras.layers.BatchNormalization", "keras.layers.SyncBatchNormalization",
-     "keras.layers.experimental.SyncBatchNormalization", makes_batch_norm=True)  # fmt: skip
-def batch_normalization(tf: TensorFlow, call: Call) -> Value:
-    momentum = call.number("momentum")
-    layer = KerasBatchNormalization(
-        tf.recorder.here(call.node),
-        call.extra.get("trainable") or Const(True),
-        momentum if momentum is not None else 0.99,
-    )
-    tf.recorder.keras.layers[layer.number] = layer
-    return layer
 
 
 @api("keras.backend.learning_phase")
@@ -453,55 +372,18 @@ def call_model(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
         return None
     function = own_method(receiver, "call")
     given = call.arguments
-    passed = passed_training(_training_argument(function, given), call.rest)
+    build_once(tf, receiver, call.node)
+    norm = norm_layer(tf, receiver, function, call.node)
+    if norm is not None:
+        return apply_norm_layer(tf, norm, function, given, call.node)
+    passed = passed_training(training_argument(function, given), call.rest)
     with outermost_call(tf, receiver, passed, given, call.node):
         if function is None:
             return tf.op(*call.values(), Symbol(incomplete=True))
-        context = training_in(tf, passed, _default(tf, function))
+        context = training_in(tf, passed, default_training(tf, function))
         with running_with(tf, context):
-            args = _with_training(function, given, context)
+            args = with_training(function, given, context)
             return call_function(tf.interpreter, function, args, call.node)
-
-
-def own_method(model: Instance, name: str) -> Function | None:
-    """The method of the project's class, bound; None if it has none."""
-    for cls in model.cls.lineage():
-        found = cls.slots.get(name)
-        if isinstance(found, Function):
-            return found.bound_to(model)
-    return None
-
-
-def _training_index(function: Function | None) -> int | None:
-    """Where `training` is among the arguments of the project's `call`."""
-    params = function.definition.params[1:] if function is not None else ()
-    names = [param.name for param in params if param.kind == "positional"]
-    return names.index("training") if "training" in names else None
-
-
-def _training_argument(function: Function | None, args: Args) -> Value | None:
-    return args.get(_training_index(function), "training")
-
-
-def _default(tf: TensorFlow, function: Function) -> Value | None:
-    for param in function.definition.params:
-        if param.name == "training" and param.default is not None:
-            return default_value(tf.interpreter, param, function)
-    return None
-
-
-def _with_training(function: Function, args: Args, training: Value) -> Args:
-    """The arguments that Keras gives `call`: `training`, if it takes it."""
-    named = {param.name: param.kind for param in function.definition.params}
-    takes = "training" in named or "**" in named.values()
-    index = _training_index(function)
-    positional, keywords = list(args.positional), dict(args.keywords)
-    keywords.pop("training", None)
-    if index is not None and index < len(positional):
-        positional[index] = training
-    elif takes and ("training" in named or training is not NONE):
-        keywords["training"] = training
-    return Args(positional, keywords, args.rest)
 
 
 def call_directly(tf: TensorFlow, function: Function, args: Args, node: nodes.Call) -> Value | None:
@@ -509,7 +391,7 @@ def call_directly(tf: TensorFlow, function: Function, args: Args, node: nodes.Ca
     owner = function.bound
     if not isinstance(owner, Instance) or not is_keras(owner.cls) or tf.recorder.keras.contexts:
         return None
-    passed = passed_training(_training_argument(function, args), args.rest)
+    passed = passed_training(training_argument(function, args), args.rest)
     with outermost_call(tf, owner, passed, args, node, by="call"):
         return call_function(tf.interpreter, function, args, node)
 

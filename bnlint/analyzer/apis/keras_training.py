@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bnlint.analyzer.apis.keras import KerasModel, layers_of, own_method
+from bnlint.analyzer.apis.keras import KerasModel, layers_of
 from bnlint.analyzer.apis.keras_calls import applying
 from bnlint.analyzer.apis.keras_lengths import measure_training
+from bnlint.analyzer.apis.keras_methods import own_method
 from bnlint.analyzer.apis.library import TensorFlow, is_keras, unknown_arguments
 from bnlint.analyzer.apis.registry import any_method, api
 from bnlint.analyzer.apis.signature import Call

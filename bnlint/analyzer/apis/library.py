@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from bnlint.analyzer.apis.gaps import OUTSIDE, add_gap, add_mixture
 from bnlint.analyzer.apis.recording.recorder import Recorder
-from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, nothing, words
+from bnlint.analyzer.apis.registry import FUNCTIONS, METHODS, Kind, Roles, names, nothing
 from bnlint.analyzer.interpreter.attributes import instance_attribute
 from bnlint.analyzer.interpreter.containers import dict_method, list_method
 from bnlint.analyzer.interpreter.interpreter import Interpreter
@@ -184,6 +184,8 @@ class TensorFlow:
 
     def instantiated(self, instance: Instance, args: Args, node: nodes.Node) -> None:
         instance.slots.setdefault("__made__", self.recorder.here(node) if node.end else None)
+        for known in INSTANTIATED:
+            known(self, instance, args, node)
 
     # --- attributes and names --------------------------------------------------------------
 
@@ -307,6 +309,8 @@ class Optimizer(Kind):
 
 # What attributes of an instance of a project's Keras model or layer are, by name.
 INSTANCE_ATTRIBUTES: dict[str, Callable[[TensorFlow, Instance], Value]] = {}
+# What making an instance of a project's class does.
+INSTANTIATED: list[Callable[[TensorFlow, Instance, Args, nodes.Node], None]] = []
 # What setting an attribute does, by name: (owner, value, where).
 SET_ATTRIBUTES: dict[str, Callable[[TensorFlow, Value, Value, nodes.Node], None]] = {}
 # Methods of the project that the library looks at when they are called, by name.
@@ -321,7 +325,7 @@ def _builders() -> frozenset[str]:
         graph_mode = roles.trains and roles.ends
         return roles.makes_batch_norm or roles.makes_layer or graph_mode
 
-    return words(builds) | _NETWORK_WORDS
+    return names(builds) | _NETWORK_WORDS
 
 
 def _as_data(value: Value, names: list[str]) -> Value:

@@ -61,7 +61,8 @@ class Api:
 
 FUNCTIONS: dict[str, Api] = {}
 METHODS: dict[str, list[Api]] = {}  # by short name, of receivers of any kind
-DECLARED: list[tuple[str, Roles]] = []  # (the word it is mentioned by, what it does)
+# (the word that texts mention it by, its short name, what it does)
+DECLARED: list[tuple[str, str, Roles]] = []
 
 
 def api(*names: str, signature: str = "", word: str = "", **roles: bool) -> Callable[[F], F]:
@@ -70,7 +71,8 @@ def api(*names: str, signature: str = "", word: str = "", **roles: bool) -> Call
     Args:
       names: real names, such as "tf.layers.dense"; they may be of several libraries.
       signature: "a, b=None" of what is not recorded in signatures/ (Python's own library).
-      word: what code that uses it mentions, if that is not the last part of the name.
+      word: what a file that uses it mentions, if that is not the last part of the name: its module,
+        where texts are scanned for one word instead of many names.
       roles: see Roles.
     """
     full = tuple(_full_name(name) for name in names)
@@ -79,7 +81,8 @@ def api(*names: str, signature: str = "", word: str = "", **roles: bool) -> Call
     def register(function: F) -> F:
         for name in full:
             FUNCTIONS[name] = Api(name, function, known, full, signature)
-            DECLARED.append((word or name.rpartition(".")[2], known))
+            short = name.rpartition(".")[2]
+            DECLARED.append((word or short, short, known))
         return function
 
     return register
@@ -109,7 +112,7 @@ def any_method(*names: str, signature: str = "", **roles: bool) -> Callable[[F],
             METHODS.setdefault(short, []).append(
                 Api(family[0], function, known, family if not signature else full, signature)
             )
-            DECLARED.append((short, known))
+            DECLARED.append((short, short, known))
         return function
 
     return register
@@ -133,7 +136,7 @@ def method(
         function.__dict__["methods"] = {
             short: Api(full[0], function, known, full, signature) for short in shorts
         }
-        DECLARED.extend((short, known) for short in shorts)
+        DECLARED.extend((short, short, known) for short in shorts)
         return function
 
     return register
@@ -168,5 +171,10 @@ def nothing() -> None:
 
 
 def words(having: Callable[[Roles], bool]) -> frozenset[str]:
-    """What functions with these roles are mentioned by."""
-    return frozenset(word for word, roles in DECLARED if having(roles))
+    """What texts mention functions with these roles by."""
+    return frozenset(word for word, _, roles in DECLARED if having(roles))
+
+
+def names(having: Callable[[Roles], bool]) -> frozenset[str]:
+    """What code calls functions with these roles by, or reaches them through."""
+    return frozenset(name for *both, roles in DECLARED if having(roles) for name in both)

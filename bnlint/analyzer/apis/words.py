@@ -9,7 +9,9 @@ from bnlint.analyzer.apis import (
     estimator,
     graphs_and_scopes,
     keras,
+    keras_batch_norm,
     keras_copies,
+    keras_norm_layers,
     keras_training,
     losses,
     networks,
@@ -24,26 +26,32 @@ from bnlint.analyzer.apis import (
     training,
     variables,
 )
-from bnlint.analyzer.apis.registry import words
+from bnlint.analyzer.apis.registry import names, words
 from bnlint.analyzer.interpreter.names import FRAMEWORKS
 from bnlint.analyzer.project.prescan import Words
 
 # Imported for what they declare.
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
-    keras, keras_copies, keras_training, tapes, python, settings, slim, networks, tf_layers,
-    custom_batch_norm, summaries, switches,
+    keras, keras_batch_norm, keras_copies, keras_norm_layers, keras_training, tapes, python,
+    settings, slim, networks, tf_layers, custom_batch_norm, summaries, switches,
 )  # fmt: skip
 
-# Libraries on top of TensorFlow name their batch norms so.
-_NETWORKS = words(lambda roles: roles.makes_batch_norm) | {"BatchNorm", "batchnorm"}
+# Libraries on top of TensorFlow name their batch norms so; layers written by hand have these.
+_MORE = frozenset(
+    ["BatchNorm", "batchnorm", "reduce_variance", "moving_mean", "running_mean",
+     "moving_average_update"]
+)  # fmt: skip
+_NETWORKS = words(lambda roles: roles.makes_batch_norm) | _MORE
+_NAMES = _NETWORKS | names(lambda roles: roles.makes_batch_norm)
 # A module, or what is in one, got by name may hold a network.
 _BY_NAME = (words(lambda roles: roles.imports_by_name) | {"__dict__"}) - _NETWORKS
 
 WORDS = Words(
     frameworks=FRAMEWORKS,
     builds=_NETWORKS | _BY_NAME,
-    networks=_NETWORKS,
+    builders=_NAMES | _BY_NAME,
+    networks=_NAMES,
     by_name=_BY_NAME,
     # Steps that Keras calls.
     acts=words(lambda roles: roles.acts) | {"test_step", "eval_step"},

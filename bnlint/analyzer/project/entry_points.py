@@ -131,8 +131,9 @@ class CallGraph:
         self.owners: dict[int, tuple[int, str]] = {
             id(function): (id(module), owner) for module, function, owner in self.functions if owner
         }
+        self.builders = words.builders | self._subclasses(words.builders)
         # A PyTorch package with one TensorFlow reader has the same words in every model.
-        self.reaching = self._reach(words.builds, among=words.frameworks | TF_NAMES)
+        self.reaching = self._reach(self.builders, among=words.frameworks | TF_NAMES)
         self.acting = self._reach(words.acts)
         # Methods share what `self` holds: one builds the network, another trains it.
         self.building = {self.owners[number] for number in self.reaching if number in self.owners}
@@ -154,6 +155,15 @@ class CallGraph:
                 found = [item for item in inherited if item.name in _BY_CLASS]
                 if found and nodes.dotted(base).rpartition(".")[2] != cls.name:
                     self.by_name.setdefault(cls.name, []).extend(found)
+
+    def _subclasses(self, bases: frozenset[str]) -> frozenset[str]:
+        """Names of the project's classes on top of library classes with one of these names."""
+        return frozenset(
+            cls.name
+            for module in self.modules
+            for cls in module.facts.classes.values()
+            if any(nodes.dotted(base).rpartition(".")[2] in bases for base in cls.bases)
+        )
 
     def _add_registries(self) -> None:
         """Globals that hold functions or classes: whoever reads `NETS` may call what is in it.
@@ -240,7 +250,7 @@ class CallGraph:
 
     def interesting(self, reads: frozenset[str]) -> bool:
         """Code that mentions these names may build a batch norm and do something with it."""
-        builds = self._may(reads, self.words.builds, self.reaching)
+        builds = self._may(reads, self.builders, self.reaching)
         return builds and self._may(reads, self.words.acts, self.acting)
 
     def _may(self, reads: frozenset[str], words: frozenset[str], reached: set[int]) -> bool:

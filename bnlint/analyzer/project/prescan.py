@@ -38,8 +38,9 @@ class Words(msgspec.Struct, frozen=True):
     Attributes:
       frameworks: what names TensorFlow and Keras; code without builds no graph.
       builds: without one of these nearby there is nothing that any rule could say.
-      networks: of `builds`, what is a network itself.
-      by_name: the others of `builds`, which only lead to a network that is written elsewhere.
+      builders: the names behind them: a text mentions `applications`, its code calls `ResNet50`.
+      networks: of `builders`, what is a network itself.
+      by_name: the others of `builders`, which only lead to a network that is written elsewhere.
       acts: a network alone is neither right nor wrong: something must train, evaluate or save it.
       ends: what trains, evaluates or restores: the end of a program.
       specs: what a function with a parameter `mode` mentions if it is an estimator's model_fn.
@@ -47,6 +48,7 @@ class Words(msgspec.Struct, frozen=True):
 
     frameworks: frozenset[str]
     builds: frozenset[str]
+    builders: frozenset[str]
     networks: frozenset[str]
     by_name: frozenset[str]
     acts: frozenset[str]
