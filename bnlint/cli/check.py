@@ -208,7 +208,7 @@ def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
     color = {"always": True, "never": False, "auto": None}[options["color"]]
     chosen = {name: options[name] for name in ("statistics", "verbose")}
     arguments = {"sources": run.texts(), "color": color, **chosen}
-    if options["format_"] in WITH_REPAIRS:
+    if options["format_"] in WITH_REPAIRS and any(item.fix for item in run.report.findings):
         from bnlint.lint.repairs import repairs
 
         arguments["repairs"] = repairs(run.report, run.texts())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,20 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_HELP.items()))
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The group's own options, the commands, and the options of `check`, the default."""
+        super().format_options(ctx, formatter)
+        check = self.get_command(ctx, "check")
+        assert check is not None
+        shown = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        records = [
+            parameter.get_help_record(ctx)
+            for parameter in check.get_params(ctx)
+            if isinstance(parameter, click.Option) and not shown.intersection(parameter.opts)
+        ]
+        with formatter.section("Options of check, the default command"):
+            formatter.write_dl([record for record in records if record is not None])
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Commands, else what may follow `check`, which need not be written."""
         from click.shell_completion import CompletionItem
@@ -99,8 +114,24 @@ class _Commands(click.Group):
         own = ("--help", "-h", "--version")
         start = 1 if args[:1] == ["--debug"] else 0
         if args[start:] and args[start] not in _LAZY and args[start] not in own:
+            _refuse_misspelled(args[start])
             args = [*args[:start], "check", *args[start:]]
         return super().parse_args(ctx, args)
+
+
+def _refuse_misspelled(word: str) -> None:
+    """A word that is almost a command, and no path.
+
+    Raises:
+      click.UsageError: names the command.
+    """
+    if word.isalpha() and not os.path.lexists(word):
+        import difflib
+
+        for command in difflib.get_close_matches(word.lower(), _LAZY, n=1):
+            raise click.UsageError(
+                f"{word!r} is neither a command nor a file: did you mean {command!r}?"
+            )
 
 
 def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -109,7 +140,11 @@ def _show_version(context: click.Context, parameter: click.Parameter, value: boo
         context.exit()
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    subcommand_metavar="[PATHS]... | COMMAND [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True,
               callback=_show_version, help="Show the version and exit.")  # fmt: skip
 @debug_option

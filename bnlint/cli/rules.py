@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.markdown import Markdown
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
 from bnlint.cli.completion import complete_rule
 from bnlint.registry import all_rules
 from bnlint.reporting.explanation import with_examples
+from bnlint.rule import Rule
+from bnlint.version import rule_page
 
 
 @click.command()
@@ -19,31 +24,60 @@ from bnlint.reporting.explanation import with_examples
 def rules(format_: str) -> None:
     """List every rule."""
     if format_ == "json":
-        records = [
-            {
-                "code": rule.code,
-                "name": rule.name,
-                "severity": rule.severity.value,
-                "summary": rule.summary,
-                "found_by": list(rule.found_by),
-            }
-            for rule in all_rules().values()
-        ]
-        click.echo(json.dumps(records, indent=2))
+        click.echo(json.dumps([_record(rule) for rule in all_rules().values()], indent=2))
         return
-    table = Table("Code", "Name", "Severity", "Found by", "What it finds")
+    console = Console(highlight=False)
     for rule in all_rules().values():
-        how = ", ".join(rule.found_by)
-        table.add_row(rule.code, rule.name, rule.severity.value, how, rule.summary)
-    Console().print(table)
+        found_by = ", ".join(f"bnlint {command}" for command in rule.found_by)
+        name = Text.assemble((rule.code, _linked("bold", rule)), f" {rule.name} ")
+        facts = Text(f"({rule.severity.value}; {found_by})", "dim")
+        if console.is_terminal:
+            console.print(name + facts, soft_wrap=True)
+            console.print(Padding(Text(rule.summary), (0, 0, 0, 6)))
+        else:  # a line each, whole, for grep
+            console.print(name + facts + f": {rule.summary}", soft_wrap=True)
+
+
+def _record(rule: Rule) -> dict[str, Any]:
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "summary": rule.summary,
+        "found_by": list(rule.found_by),
+        "why": rule.why.strip(),
+        "help": rule.help,
+        "symptoms": list(rule.symptoms),
+        "url": rule_page(rule.code) or None,
+    }
+
+
+def _linked(style: str, rule: Rule) -> str:
+    page = rule_page(rule.code)
+    return f"{style} link {page}" if page else style
 
 
 @click.command()
-@click.argument("rule", shell_complete=complete_rule)
-def explain(rule: str) -> None:
-    """Explain RULE (a code such as BN101, or a name) with a bad and a good example."""
-    for known in all_rules().values():
-        if rule.upper() == known.code or rule == known.name:
-            Console().print(Markdown(with_examples(known)))
-            return
-    raise click.UsageError(f"no rule {rule!r}: see `bnlint rules`")
+@click.argument("rule", nargs=-1, required=True, shell_complete=complete_rule)
+def explain(rule: tuple[str, ...]) -> None:
+    """Explain each RULE (a code such as BN101, a prefix, or a name), with examples."""
+    for known in dict.fromkeys(code for word in rule for code in _codes(word)):
+        Console().print(Markdown(with_examples(all_rules()[known])))
+
+
+def _codes(word: str) -> list[str]:
+    """The rules that a code, prefix or name covers.
+
+    Raises:
+      click.UsageError: there is none; names one that is spelled alike.
+    """
+    rules = all_rules().values()
+    codes = [r.code for r in rules if r.code.startswith(word.upper()) or r.name == word.lower()]
+    if word and codes:
+        return codes
+    names = {name.lower(): name for rule in rules for name in (rule.code, rule.name)}
+    alike = difflib.get_close_matches(word.lower(), names, 8)
+    # All codes are alike: those of the same group (BN1) come first.
+    best = max(alike, key=lambda name: name[:3] == word.lower()[:3], default="")
+    hint = f"did you mean {names[best]!r}?" if best else "see `bnlint rules`"
+    raise click.UsageError(f"no rule {word!r}: {hint}")

@@ -19,6 +19,7 @@ from bnlint.findings import (
 )
 from bnlint.reporting.escapes import printable, printable_line
 from bnlint.reporting.plain import Lines, Part, Plain, shows_styles
+from bnlint.version import rule_page
 
 _STYLE = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.INFO: "bold cyan"}
 
@@ -32,6 +33,7 @@ class TextReporter:
         self.sources = sources
         self.lines: dict[str, list[str]] = {}
         self.concise = concise
+        self.linked = bool(getattr(stream, "isatty", lambda: False)())
         self._lines: Lines
         if shows_styles(stream, color):
             from bnlint.reporting.terminal import Terminal
@@ -62,10 +64,10 @@ class TextReporter:
         fixable = " [*]" if finding.fix is not None else ""
         if self.concise:
             message = printable(finding.message)
-            self._line((where, "bold"), ": ", (finding.code, style), f"{fixable} {message}")
+            self._line((where, "bold"), ": ", self._code(finding, style), f"{fixable} {message}")
             return
         self._line(
-            (finding.code, style), " ", (finding.name, style), fixable, ": ",
+            self._code(finding, style), " ", (finding.name, style), fixable, ": ",
             printable(finding.message),
         )  # fmt: skip
         self._line(("  --> ", "blue"), where, _doubt(finding))
@@ -80,6 +82,11 @@ class TextReporter:
             option = "--fix" if finding.fix.safe else "--fix --unsafe-fixes"
             self._line(("  = fix: ", "blue"), f"{printable(finding.fix.message)} ({option})")
         self._line()
+
+    def _code(self, finding: Finding, style: str) -> Part:
+        """The code; on a terminal a link to the rule's page (elsewhere it would be litter)."""
+        page = rule_page(finding.code) if self.linked else ""
+        return (finding.code, f"{style} link {page}" if page else style)
 
     def _source_line(self, location: Location) -> str | None:
         if location.path not in self.lines:

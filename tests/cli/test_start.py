@@ -49,7 +49,7 @@ def test_a_file_without_interest_loads_no_parser_no_apis_and_no_rules(
     ]
 
 
-@pytest.mark.parametrize("format", ["text", "concise", "json", "github"])
+@pytest.mark.parametrize("format", ["text", "concise", "github", "gitlab"])
 def test_findings_of_the_last_run_are_shown_without_the_analyzer(
     tmp_path: Path, format: str
 ) -> None:
