@@ -51,6 +51,7 @@ COMPLETE = 0.98  # of a tree's files, as a tool may leave out those that are not
 MEMORY_LIMIT = 300  # MB, the project's target
 FLOOR_NAME = "floor: libcst.parse_module of the candidates"
 CHANGED_NAME = "bnlint, one changed file"
+NOTHING_NAME = "one staged file, nothing of interest"
 FLOOR = """
 import sys, libcst
 for line in open(sys.argv[1]):
@@ -108,6 +109,8 @@ def main() -> None:
     parser.add_argument("--no-real", action="store_true", help="generated trees only")
     parser.add_argument("--slow", action="store_true", help="slow tools on the large trees, too")
     parser.add_argument("--keep", action="store_true", help="keep the output's other trees")
+    parser.add_argument("--packages", nargs="*", default=[], help="real packages, one by one")
+    parser.add_argument("--plain", nargs="*", default=[], help="trees without TensorFlow programs")
     options = parser.parse_args()
     known = Path(f"{options.output}.json")
     result = json.loads(known.read_text()) if options.keep and known.exists() else {}
@@ -116,6 +119,11 @@ def main() -> None:
         sizes = sorted(options.sizes)
         for _ in bench.run(result, Path(options.real), sizes, options.slow, not options.no_real):
             write(result, options.output)
+        for kind, plain in (("packages", False), ("plain", True)):
+            for tree in map(Path, getattr(options, kind)):
+                known_trees = result.setdefault(kind, {})
+                known_trees[tree.name] = bench.each(tree, plain)
+                write(result, options.output)
 
 
 def write(result: dict[str, Any], output: str) -> None:
@@ -211,12 +219,15 @@ class Bench:
         demo = Path(__file__).parents[1] / "fixtures" / "demo" / "train.py"
         clean = self.scratch / "clean.py"
         clean.write_text("import tensorflow as tf\nx = tf.constant(1)\n")
-        staged = [self.bnlint, "--no-cache"]
+        staged = [self.bnlint, "--cache-dir", str(self.scratch / "cache")]
+        finding = Run([*staged, str(demo)], (1,), r"BN\d\d\d")
         times = {
             "import libcst": Run([sys.executable, "-c", "import libcst"]),
-            "one staged file, finding": Run([*staged, str(demo)], (1,), r"BN\d\d\d"),
-            "one staged file, no word of interest": Run([*staged, str(clean)]),
+            "one staged file, finding": finding,
+            NOTHING_NAME: Run([*staged, str(clean)]),
+            f"{NOTHING_NAME}, no cache": Run([self.bnlint, "--no-cache", str(clean)]),
         }
+        self.measure(finding, 0, 1)  # fills the cache
         repeats = max(self.repeats, 5)
         return {name: self.measure(run, 0, repeats) for name, run in times.items()}
 
@@ -240,7 +251,7 @@ class Bench:
         shutil.rmtree(self.scratch / "cache", ignore_errors=True)
         measure("bnlint cold, filling the cache", cached, 1)
         measure("bnlint warm", cached)
-        group = followed(files)
+        group = linked(files)
         if group:
             with changed(Path(group[0])):
                 measure(CHANGED_NAME, cached, 1)
@@ -248,6 +259,19 @@ class Bench:
         for name, run in self.others(tree).items():
             if others or name not in SLOW:
                 measure(name, run, 1 if name in SLOW else 0)
+        return figures
+
+    def each(self, tree: Path, plain: bool) -> dict[str, Any]:
+        """A tree on its own: bnlint beside the floor, or ruff where it is no TensorFlow program."""
+        files = sorted(str(path) for path in tree.rglob("*.py"))
+        candidates = candidate_files(files)
+        runs = {"bnlint cold, 1 process": self.lint(tree, "--no-cache")}
+        runs |= self.others(tree) if plain else {FLOOR_NAME: self.floor(candidates)}
+        figures: dict[str, Any] = {"files": len(files), "candidates": len(candidates)}
+        for name, run in runs.items():
+            if name not in SLOW:
+                figures[name] = self.measure(run, len(files))
+                print(tree.name, name, figures[name], flush=True)
         return figures
 
     def floor(self, candidates: Sequence[str]) -> Run:
@@ -346,23 +370,31 @@ def changed(path: Path) -> Iterator[None]:
         path.write_bytes(text)
 
 
-def followed(files: Sequence[str]) -> list[str]:
-    """The median-sized one of the groups of several files that bnlint follows; [] if none."""
+def linked(files: Sequence[str]) -> list[str]:
+    """The largest group of files that bnlint may follow together, the largest file first."""
+    from bnlint.analyzer.apis.words import WORDS
+    from bnlint.analyzer.interpreter.names import FRAMEWORKS
     from bnlint.analyzer.project.import_graph import File, components
-    from bnlint.analyzer.project.prescan import scan
+    from bnlint.analyzer.project.prescan import Scan, scan
     from bnlint.sources.files import Source, read_source
 
+    def scanned(file: File) -> Scan:
+        file.scan = file.scan or scan(file.source.text, WORDS)
+        return file.scan
+
     sources = [source for source in map(read_source, files) if isinstance(source, Source)]
-    members = [File(source, scan=scan(source.text)) for source in sources]
-    groups = sorted((group for group in components(members) if len(group) > 1), key=len)
-    return [file.path for file in groups[len(groups) // 2]] if groups else []
+    groups = components([File(source) for source in sources], FRAMEWORKS, scanned)
+    largest = max(groups, key=len, default=[])
+    return [file.path for file in sorted(largest, key=lambda file: -len(file.source.text))]
 
 
 def candidate_files(files: Sequence[str]) -> list[str]:
     """Files with a word of interest: those that name TensorFlow or Keras."""
-    from bnlint.analyzer.project.prescan import names_framework
+    from bnlint.analyzer.interpreter.names import FRAMEWORKS
+    from bnlint.analyzer.project.prescan import mentions
 
-    return [path for path in files if names_framework(Path(path).read_text(errors="replace"))]
+    texts = ((path, Path(path).read_text(errors="replace")) for path in files)
+    return [path for path, text in texts if mentions(text, FRAMEWORKS)]
 
 
 def generate(tree: Path, pool: Sequence[Path], size: int) -> Path:
@@ -434,8 +466,36 @@ def report(result: dict[str, Any], name: str) -> str:
         )
         figures = {run: figure for run, figure in tree.items() if isinstance(figure, dict)}
         lines += [f"## {title}", "", about_tree, "", *_table(figures), ""]
+    for kind, (title, other) in EACH.items():
+        if kind in result:
+            lines += [f"## {title}", "", *_one_by_one(result[kind], other), ""]
     lines += ["## Start", "", *_table(result["start"])]
     return "\n".join(lines) + "\n"
+
+
+EACH = {
+    "packages": ("Packages one by one", FLOOR_NAME),
+    "plain": ("Trees that are not TensorFlow programs", "ruff, no cache"),
+}
+
+
+def _one_by_one(trees: dict[str, dict[str, Any]], other: str) -> list[str]:
+    """The worst ratio first."""
+    rows = []
+    for name, tree in trees.items():
+        cold, beside = finished(tree, "bnlint cold, 1 process"), finished(tree, other)
+        if not cold or not beside:
+            rows.append((math.inf, f"| {name} | {tree['files']} | failed | | | |"))
+            continue
+        ratio = cold["cpu"] / beside["cpu"]
+        rows.append((ratio, f"| {name} | {tree['files']} | {cold['cpu']:.2f} "
+                     f"| {beside['cpu']:.2f} | {ratio:.2f} | {cold['mb']:.0f} |"))  # fmt: skip
+    head = f"| tree | files | bnlint cold, CPU s | {other.partition(':')[0]}, CPU s | ratio | MB |"
+    return [
+        head,
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        *(row for _, row in sorted(rows)[::-1]),
+    ]
 
 
 def generated(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -472,15 +532,23 @@ def targets(result: dict[str, Any]) -> list[str]:
     trees += [(f"{tree['files']} generated files", tree) for _, tree in generated(result)[-1:]]
     rows = []
     for name, tree in trees:
+        rows += _ratio(f"cold ≤ 1 × floor, {name}", tree, "bnlint cold, 1 process", FLOOR_NAME, 1)
+        rows += _ratio(f"warm ≤ 1.5 × ruff, {name}", tree, "bnlint warm", "ruff, no cache", 1.5)
+        rows += _ratio(f"one changed file ≤ 0.1 × cold, {name}", tree, CHANGED_NAME,
+                       "bnlint cold, 1 process", 0.1)  # fmt: skip
+    for name, tree in result.get("packages", {}).items():
         rows += _ratio(
             f"cold ≤ 1.5 × floor, {name}", tree, "bnlint cold, 1 process", FLOOR_NAME, 1.5
         )
-        rows += _ratio(f"warm ≤ 3 × ruff, {name}", tree, "bnlint warm", "ruff, no cache", 3)
+    for name, tree in result.get("plain", {}).items():
+        rows += _ratio(
+            f"cold ≤ 3 × ruff, {name}", tree, "bnlint cold, 1 process", "ruff, no cache", 3
+        )
     for tool in ("fixit", "pylint"):
         for name, tree in [*trees, (f"{COMPARED} generated files", _compared(result))]:
             rows += _times_faster(name, tree, tool)
-    rows += _ratio("one staged file ≤ 2 × `import libcst`", result["start"],
-                   "one staged file, finding", "import libcst", 2)  # fmt: skip
+    rows += _ratio("one staged file without interest ≤ 1 × `import libcst`", result["start"],
+                   NOTHING_NAME, "import libcst", 1)  # fmt: skip
     for name, tree in trees:
         cold = finished(tree, "bnlint cold, 1 process")
         if cold:
@@ -529,7 +597,7 @@ def _times_faster(name: str, tree: dict[str, Any], tool: str) -> list[str]:
 
 def exponent(result: dict[str, Any]) -> float | None:
     """The slope of log(cold CPU seconds, less the start's) over log(files), by least squares."""
-    start = finished(result["start"], "one staged file, no word of interest")
+    start = finished(result["start"], NOTHING_NAME)
     points = []
     for _, tree in generated(result):
         cold = finished(tree, "bnlint cold, 1 process")
