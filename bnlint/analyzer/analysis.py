@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bnlint.analyzer.project.prescan import Scan, Words
     from bnlint.analyzer.tasks import Checked, Described, Member, Parsed
     from bnlint.execution.executor import Engine
+    from bnlint.execution.progress import Progress
     from bnlint.program.outline import Overview
     from bnlint.rule import Rule
 
@@ -68,7 +69,7 @@ def analyze(
     sources: Sequence[SourceText],
     *,
     follow_imports: bool = False,
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     cache: Cache | None = None,
     engine: Engine | None = None,
     rules: Iterable[Rule] | None = None,
@@ -80,19 +81,18 @@ def analyze(
       sources: the files; they are parsed only if prescan says that they matter.
       follow_imports: also read the files beside them that they import, as context: what is found
         in those is left out, unless a file of `sources` is its cause.
-      progress: called with the path of a file of each part of the project that is done.
+      progress: is told how far the work is.
       cache, engine: results of earlier runs, and what does the work; neither changes the result.
       rules: run in this process and without a cache; every installed rule by default.
       keras: the Keras that the code is for: "tf1", "2" or "3"; "" to tell by the code.
     """
     run = _begun(cache, engine, rules, keras)
+    run.progress = progress or run.progress
     groups = run.groups(sources, follow_imports)
     context = {file.path: file.source.text for group in groups for file in group if file.is_context}
     result = AnalysisResult(context=context, errors=run.errors)
     blank = run.not_followed(groups)
     for group, checked in zip(groups, run.checked(groups), strict=True):
-        if progress is not None:
-            progress(group[0].path)
         result.add(checked)
         if not any(item.has_batch_norm for item in checked.counts.values()):
             blank += group
@@ -179,10 +179,13 @@ class _Run:
         rules: tuple[Rule, ...] | None = None,
         keras: str = "",
     ) -> None:
+        from bnlint.execution.progress import Silent
+
         self.cache = cache
         self.keras = keras
         self.rules = rules
         self.engine = engine
+        self.progress: Progress = Silent()
         self._digests: dict[str, bytes] = {}
         self._scans: dict[bytes, bytes] = {}
         self._new_scans: dict[bytes, bytes] = {}
@@ -355,8 +358,11 @@ class _Run:
     def _check(self, groups: list[list[File]]) -> Iterator[Checked]:
         """Works the findings of groups out, and keeps them."""
         from bnlint.analyzer.tasks import Checked, check
+        from bnlint.execution.executor import Serial
 
         task = functools.partial(check, rules=self.rules, keras=self.keras)
+        if isinstance(self.engine, Serial):
+            task = functools.partial(task, told=self.progress.at)
         for group, (result, errors) in zip(groups, self._worked(task, groups), strict=True):
             if result is None:
                 yield Checked([], errors)
@@ -376,6 +382,7 @@ class _Run:
         needed = [self._needed(group, parsed) for group in groups]
         parsed |= self._parsed([file for group in needed for file in group], parsed)
         work = [[self._member(file, parsed) for file in group] for group in needed]
+        self.progress.begin("following programs from files", sum(map(len, work)))
         for members, result in zip(work, self.engine.map(task, work), strict=True):
             trouble = [item.parsed.trouble(item.path) for item in members]
             errors = [error for error in trouble if error is not None]
@@ -452,7 +459,10 @@ class _Run:
         todo = {self._digest(file): file for file in files if self._digest(file) not in parsed}
         texts = [file.source.text for file in todo.values()]
         new: dict[bytes, bytes] = {}
+        if texts:
+            self.progress.begin("parsing", len(texts))
         for file, result in zip(todo.values(), self.engine.map(parse, texts), strict=True):
+            self.progress.at(file.path)
             if isinstance(result, Crashed):
                 result = Parsed(error="the analyzer's process died on this file")
             elif not result.error.startswith(INTERNAL):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -154,10 +154,19 @@ def _collector_slowed() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def check(members: list[Member], rules: Sequence[Rule] | None = None, keras: str = "") -> Checked:
+def check(
+    members: list[Member],
+    rules: Sequence[Rule] | None = None,
+    keras: str = "",
+    told: Callable[[str], None] | None = None,
+) -> Checked:
     """The findings of every rule (or of `rules`) in one component.
 
-    `keras` is the version that the settings name, if they do.
+    Args:
+      members: the files.
+      rules: every rule by default.
+      keras: the version that the settings name, if they do.
+      told: called with each file that a program begins in, when the first of it was followed.
     """
     from bnlint.analyzer.follow import Trouble, programs
     from bnlint.analyzer.whole_project import gather
@@ -177,6 +186,8 @@ def check(members: list[Member], rules: Sequence[Rule] | None = None, keras: str
             project.whole = gather(project)
             for program in programs(project, trouble):
                 path = program.entry.location.path
+                if told is not None and path not in counts:
+                    told(path)
                 counts[path] = counts.get(path, Counts()) + counts_of(program)
                 findings += _run_rules(program, chosen, trouble)
                 project.whole.followed.add(program)

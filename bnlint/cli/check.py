@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -16,6 +15,8 @@ from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.cli.completion import complete_rule
 from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.last_resort import debug_option
+from bnlint.cli.progress import progress_bar
+from bnlint.execution.progress import Progress
 from bnlint.findings import Confidence, FileError
 from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
 from bnlint.lint.run import LintRun, Stdin, collect, lint
@@ -100,11 +101,11 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
     if options["write_baseline"] and not config.baseline:
         raise ConfigError("--write-baseline needs --baseline FILE")
     stdin = _read_stdin(options["stdin_filename"]) if "-" in paths else None
-    sources, errors = _read(paths, config, stdin)
-    cache = _cache(config, options)
-    engine = open_engine(options, len(sources))
-    try:
-        with _progress(len(sources)) as progress:
+    with contextlib.ExitStack() as ending:
+        with progress_bar() as progress:
+            sources, errors = _read(paths, config, stdin, progress)
+            cache = ending.enter_context(contextlib.closing(_cache(config, options)))
+            engine = ending.enter_context(contextlib.closing(open_engine(options, len(sources))))
             run = lint(sources, config, errors, progress, cache, engine)
         if options["write_baseline"]:
             return _write_baseline(run, config)
@@ -117,9 +118,6 @@ def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
 
             run = fix(run, Tree(config, _roots(paths, config), cache, stdin), options)
         return _finish(run, options, stdin is not None)
-    finally:
-        engine.close()
-        cache.close()
 
 
 def _cache(config: Config, options: dict[str, Any]) -> Cache:
@@ -177,9 +175,9 @@ def _read_stdin(name: str) -> Stdin:
 
 
 def _read(
-    paths: tuple[str, ...], config: Config, stdin: Stdin | None
+    paths: tuple[str, ...], config: Config, stdin: Stdin | None, progress: Progress
 ) -> tuple[list[Source], list[FileError]]:
-    sources, errors = collect([path for path in paths if path != "-"], config)
+    sources, errors = collect([path for path in paths if path != "-"], config, progress)
     if stdin is not None:
         sources = [source for source in sources if source.path != stdin.name]
         source = source_from_bytes(stdin.data, stdin.name)
@@ -188,20 +186,6 @@ def _read(
         else:
             sources.append(source)
     return sources, errors
-
-
-@contextmanager
-def _progress(count: int) -> Iterator[Callable[[str], None] | None]:
-    """A progress line on a terminal, for runs that take a while."""
-    if count < 20 or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(stderr=True)
-    with console.status("bnlint") as status:
-        yield lambda name: status.update(f"bnlint: {escape(printable(name))}")
 
 
 def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from bnlint.analyzer.analysis import analyze
 from bnlint.analyzer.cache import Cache
 from bnlint.execution.executor import Engine
+from bnlint.execution.progress import Progress, Silent
 from bnlint.findings import FileError, Finding, Report, internal_error, sorted_findings
 from bnlint.lint.config import Config
 from bnlint.registry import broken_plugins
@@ -38,7 +39,9 @@ class Stdin:
     data: bytes
 
 
-def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[FileError]]:
+def collect(
+    paths: Sequence[str], config: Config, progress: Progress | None = None
+) -> tuple[list[Source], list[FileError]]:
     """Reads every file below `paths`, and in the archives among them."""
     errors: list[FileError] = []
     sources: list[Source] = []
@@ -50,7 +53,10 @@ def collect(paths: Sequence[str], config: Config) -> tuple[list[Source], list[Fi
         sources += inside
         errors += problems
     paths = [path for path in paths if path not in archives]
+    progress = progress or Silent()
+    progress.begin("reading", 0)
     for path in discover(paths, config.exclude, errors):
+        progress.at(path)
         source = _read(path)
         if isinstance(source, FileError):
             errors.append(source)
@@ -70,7 +76,7 @@ def lint(
     sources: Sequence[Source],
     config: Config,
     errors: Sequence[FileError] = (),
-    progress: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
     cache: Cache | None = None,
     engine: Engine | None = None,
 ) -> LintRun:

@@ -90,11 +90,19 @@ def test_color(tree: Path, color: str, escaped: bool) -> None:
     assert ("\x1b[" in result.stdout) is escaped
 
 
-def on_a_terminal(*args: object) -> tuple[str, str]:
-    """(stdout, stderr) of bnlint with a terminal as its stderr."""
+PATIENT = """\
+import sys
+from bnlint.cli import main, progress
+progress.PATIENCE = float(sys.argv.pop(1))
+main.main()
+"""
+
+
+def on_a_terminal(patience: float, *args: object) -> tuple[str, str]:
+    """(stdout, stderr) of bnlint with a terminal as its stderr, and a bar after some seconds."""
     main, secondary = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"}
-    command = [sys.executable, "-m", "bnlint.cli.main", *map(str, args)]
+    command = [sys.executable, "-c", PATIENT, str(patience), *map(str, args)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=secondary, env=environment, text=True
     ) as process:
@@ -115,13 +123,17 @@ def on_a_terminal(*args: object) -> tuple[str, str]:
 
 
 def test_progress_is_shown_on_a_terminal_only(tree: Path) -> None:
-    stdout, stderr = on_a_terminal(tree, "--format", "concise")
-    assert "bnlint" in stderr
+    stdout, stderr = on_a_terminal(0, tree, "--format", "concise", "--no-cache")
+    for stage in ("reading", "parsing", "following programs"):
+        assert stage in stderr
+    for count in ("/?", "0/1", "0/30"):  # the files are equal: one is parsed
+        assert count in stderr
+    assert "train29.py" in stderr
     assert stdout.count("BN101") == 30 and "\x1b" not in stdout
     piped = bnlint(tree, "--format", "concise")
     assert piped.stderr == ""
 
 
-def test_few_files_show_no_progress(tree: Path) -> None:
-    _, stderr = on_a_terminal(tree / "train00.py", "--format", "concise")
+def test_a_short_run_shows_no_progress(tree: Path) -> None:
+    _, stderr = on_a_terminal(3600, tree / "train00.py", "--format", "concise")
     assert stderr == ""
