@@ -241,6 +241,7 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
     """
     found: dict[Location, WrongMode] = {}
     left_out: dict[Location, set[Location | None]] = {}
+    told = _functions_told_the_mode(program)
     for evaluation in program.evaluations:
         for norm in evaluation.batch_norms:
             if is_explicit(norm) is not explicit or has_own_rule(program, norm):
@@ -252,7 +253,7 @@ def evaluated_in_training_mode(program: Program, explicit: bool) -> Iterator[Wro
                 confidence = min(confidence, Confidence.MEDIUM)
             if norm.only_batch_statistics:  # it may be meant so: nothing else is kept
                 confidence = Confidence.LOW
-            omission = omitting_call(program, norm)
+            omission = _omitting_call(norm, told)
             place = norm.frames[-2].location if omission and norm.frames[1:] else _flag_place(norm)
             left_out.setdefault(place, set()).add(norm.training.left_out)
             if place not in found or found[place].confidence < confidence:
@@ -282,7 +283,17 @@ def has_copy_for_inference(program: Program, norm: BatchNorm) -> bool:
     )
 
 
-def omitting_call(program: Program, norm: BatchNorm) -> Location | None:
+def _functions_told_the_mode(program: Program) -> set[Location]:
+    """The functions around batch norms whose training parameter some call passes."""
+    frames = (norm.frames[-1] for norm in program.batch_norms if norm.frames)
+    return {
+        frame.location
+        for frame in frames
+        if frame.training_parameter is not None and frame.training_parameter.passed
+    }
+
+
+def _omitting_call(norm: BatchNorm, told: set[Location]) -> Location | None:
     """The call of the function around `norm` that leaves its training parameter to the default,
     where the program's other calls of that function pass it."""
     if not norm.frames or norm.training.location is None:
@@ -291,13 +302,7 @@ def omitting_call(program: Program, norm: BatchNorm) -> Location | None:
     own = frame.training_parameter
     if own is None or own.passed or frame.call is None:
         return None
-    same_function = (
-        other.frames[-1].training_parameter
-        for other in program.batch_norms
-        if other.frames and other.frames[-1].location == frame.location
-    )
-    passed = any(parameter is not None and parameter.passed for parameter in same_function)
-    return frame.call if passed else None
+    return frame.call if frame.location in told else None
 
 
 def _flag_place(norm: BatchNorm) -> Location:

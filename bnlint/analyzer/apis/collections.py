@@ -60,7 +60,7 @@ def _add(tf: TensorFlow, names: Value | None, value: Value | None) -> Value:
     for item in list_of(names):
         name = constant(item, str)
         if name is not None and value is not None:
-            tf.recorder.collections.add(name, symbol_of(value), tf.recorder.scopes.path)
+            tf.recorder.collections.add(name, symbol_of(value), tf.recorder.scopes.names[-1])
     return NONE
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 from bnlint.analyzer.apis.library import TensorFlow, scope_name, text_of
-from bnlint.analyzer.apis.recording.scopes import Scope
 from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.flags import flag_of
@@ -54,12 +53,12 @@ class GraphContext(Kind):
 
 def make_default(tf: TensorFlow, graph: int) -> Leave:
     """Makes a graph the default one; the result puts the outer one back."""
-    scopes = tf.recorder.scopes
-    outer, outer_scopes = tf.recorder.graph, scopes.open
-    tf.recorder.graph, scopes.open = graph, [Scope("", False)]
+    outer, back = tf.recorder.graph, tf.recorder.scopes.begin_anew()
+    tf.recorder.graph = graph
 
     def leave() -> None:
-        tf.recorder.graph, scopes.open = outer, outer_scopes
+        tf.recorder.graph = outer
+        back()
 
     return leave
 
@@ -89,11 +88,13 @@ def reset_graph(tf: TensorFlow, call: Call) -> Value:
 
 
 class VariableScope(Kind):
-    """A scope that was entered; its path is None when a name on the way is not known."""
+    """A scope that was entered, by its path and by what names of ops in it begin with; None when a
+    name on the way is not known."""
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, names: str | None) -> None:
         super().__init__()
         self.path = path
+        self.names = names
 
     @method("tf.VariableScope.reuse_variables")
     def reuse_variables(self, tf: TensorFlow, call: Call) -> Value:
@@ -101,8 +102,10 @@ class VariableScope(Kind):
         return NONE
 
     def attribute(self, tf: TensorFlow, name: str) -> Value | None:
-        if name in ("name", "original_name_scope"):
+        if name == "name":
             return Const(self.path) if self.path else UNKNOWN
+        if name == "original_name_scope":
+            return Const(f"{self.names}/") if self.names else UNKNOWN
         return None
 
 
@@ -116,12 +119,18 @@ class VariableScopeContext(Kind):
     def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
         scopes = tf.recorder.scopes
         path = self._path(tf)
-        scopes.open.append(Scope(path, reuse_flag(self.call.reuse, scopes.reuse)))
+        leave = scopes.variable_scope(path, reuse_flag(self.call.reuse, scopes.reuse), self._name())
+        return VariableScope(path, scopes.names[-1]), leave
 
-        def leave() -> None:
-            scopes.open.pop()
-
-        return VariableScope(path), leave
+    def _name(self) -> str | None:
+        """The name scope that it opens: of a scope that was entered before, its last name."""
+        given = self.call.name_or_scope
+        if isinstance(given, VariableScope):
+            return given.path.rpartition("/")[2] if given.path is not None else None
+        name, unknown = scope_name(given)
+        if name is None and not unknown:
+            name, unknown = scope_name(self.call.default_name)
+        return None if unknown else name
 
     def _path(self, tf: TensorFlow) -> str | None:
         call = self.call
@@ -142,7 +151,34 @@ def variable_scope(tf: TensorFlow, call: Call) -> Value:
 
 @api("tf.get_variable_scope")
 def get_variable_scope(tf: TensorFlow, call: Call) -> Value:
-    return VariableScope(tf.recorder.scopes.path)
+    return VariableScope(tf.recorder.scopes.path, tf.recorder.scopes.names[-1])
+
+
+class NameScope(Kind):
+    """What tf.name_scope(...) gives to `with`."""
+
+    def __init__(self, name: str | None, unknown: bool) -> None:
+        super().__init__()
+        self.name = name
+        self.unknown = unknown
+
+    def enter(self, tf: TensorFlow, node: nodes.With) -> tuple[Value, Leave]:
+        leave = tf.recorder.scopes.name_scope(self.name, self.unknown)
+        full = tf.recorder.scopes.names[-1]
+        return (UNKNOWN if full is None else Const(f"{full}/" if full else "")), leave
+
+
+@api("tf.name_scope", "tf.op_scope", signature="name, default_name=None, values=None")
+def name_scope(tf: TensorFlow, call: Call) -> Value:
+    name, unknown = scope_name(call.name)
+    if name is None and not unknown:
+        name, unknown = scope_name(call.default_name)
+    return NameScope(name, unknown)
+
+
+@any_method("tf.Graph.name_scope", signature="name")
+def graph_name_scope(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    return NameScope(*scope_name(call.name))
 
 
 def reuse_flag(value: Value | None, outer: bool | None) -> bool | None:
@@ -168,7 +204,7 @@ class Template(Kind):
             return UNKNOWN
         name, unknown = scope_name(self.made.name_)
         path = tf.recorder.scopes.full_path(name, "template", unknown)
-        with tf.recorder.scopes.opened(path, None):
+        with tf.recorder.scopes.opened(path, None, name):
             merged = Args(
                 [*self.made.more, *call.arguments.positional],
                 {**self.made.extra, **call.arguments.keywords},

@@ -106,7 +106,7 @@ def _network(tf: TensorFlow, call: Call) -> Value:
         mode = UNKNOWN if call.rest is not None else Const(False)
     tf.scoped.append(_own_scopes(tf, network, mode))
     try:
-        with tf.recorder.scopes.opened(path, reuse):
+        with tf.recorder.scopes.opened(path, reuse, None if unknown else scope or network.scope):
             output = _layers(tf, call, network)
     finally:
         tf.scoped.pop()

@@ -200,7 +200,7 @@ def _normalized_layer(tf: TensorFlow, call: Call, default_scope: str) -> Symbol:
     scope, unknown = scope_name(call.scope)
     reuse = reuse_flag(call.reuse, tf.recorder.scopes.reuse)
     path = tf.recorder.scopes.full_path(scope, default_scope, unknown)
-    with tf.recorder.scopes.opened(path, reuse):
+    with tf.recorder.scopes.opened(path, reuse, None if unknown else scope or default_scope):
         output = tf.op(symbol_of(call.inputs))
         function = call.normalizer_fn
         if function is None or is_none(function):
@@ -303,7 +303,8 @@ def stack(tf: TensorFlow, call: Call) -> Value:
 def _own_scope(tf: TensorFlow, call: Call, default: str) -> AbstractContextManager[None]:
     scope, unknown = scope_name(call.extra.get("scope"))
     path = tf.recorder.scopes.full_path(scope, default, unknown)
-    return tf.recorder.scopes.opened(path, tf.recorder.scopes.reuse)
+    name = None if unknown else scope or default
+    return tf.recorder.scopes.opened(path, tf.recorder.scopes.reuse, name)
 
 
 def _without_scope(call: Call) -> dict[str, Value]:

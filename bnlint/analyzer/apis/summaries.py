@@ -22,7 +22,7 @@ def summary(tf: TensorFlow, call: Call) -> Value:
     if symbol.batch_norms:  # merged, others compute nothing of interest
         given = list_of(call.collections) if call.given("collections") else [Const(_SUMMARIES)]
         for name in given:
-            scope = tf.recorder.scopes.path
+            scope = tf.recorder.scopes.names[-1]
             tf.recorder.collections.add(constant(name, str) or "", symbol, scope)
     return symbol
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bnlint.analyzer.apis.recording.controls import Controls
 from bnlint.analyzer.apis.recording.op_collections import Collections
+from bnlint.analyzer.apis.recording.scopes import Scopes
 from bnlint.analyzer.apis.recording.timeline import Timeline
 from bnlint.analyzer.interpreter.values import Symbol, symbol_of
 from bnlint.analyzer.syntax import nodes
@@ -18,6 +19,7 @@ class Norms:
     """Builds batch norms; `by_scope`: (graph, variable scope) -> those whose variables it holds."""
 
     at: Timeline
+    scopes: Scopes
     collections: Collections
     controls: Controls
     by_scope: dict[tuple[int, str], list[BatchNorm]] = field(default_factory=dict)
@@ -59,7 +61,8 @@ class Norms:
         at.remember_path(event)
         at.program.batch_norms.append(event)
         if updates == "collection" and collection is not None:
-            self.collections.add(collection, Symbol(runs=frozenset([event])), scope)
+            entry = Symbol(runs=frozenset([event]))
+            self.collections.add(collection, entry, self.scopes.op_name(scope))
         output = symbol_of(inputs)
         runs = output.runs | {event} if updates in ("in-place", "unknown") else output.runs
         norms = output.batch_norms | {event}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from bnlint.analyzer.apis.recording.timeline import Timeline
@@ -12,7 +13,7 @@ from bnlint.program.events import BatchNorm, CollectionRead
 
 @dataclass
 class CollectionEntry:
-    """Something put into an op collection; `scope` is what filters find it by, if known."""
+    """Something put into an op collection; `scope` is what its name begins with, if known."""
 
     name: str
     graph: int
@@ -38,7 +39,7 @@ class Collections:
         missed: list[BatchNorm] = []
         for entry in self._reachable(name):
             # Without a known scope on either side, what is left out is not known: nothing is.
-            if not scope or entry.scope is None or entry.scope.startswith(scope):
+            if not scope or entry.scope is None or _matches(entry.scope, scope):
                 kept.append(entry.symbol)
             else:
                 missed.extend(entry.symbol.runs)
@@ -77,3 +78,11 @@ class Collections:
                 and norm.time > read.time and self.at.compatible(norm, self.at.path_of(read))
             ]  # fmt: skip
             read.missed = [*read.missed, *later]
+
+
+def _matches(name: str, scope: str) -> bool:
+    """Filters are patterns, which TensorFlow matches with the beginning of an op's name."""
+    return f"{name}/".startswith(scope) or not _PLAIN.fullmatch(scope)
+
+
+_PLAIN = re.compile(r"[\w./-]*")  # what may stand in names; a pattern may match anything

@@ -38,7 +38,7 @@ class Recorder(Timeline):
         self.scopes = Scopes(self)
         self.collections = Collections(self)
         self.controls = Controls(self)
-        self.norms = Norms(self, self.collections, self.controls)
+        self.norms = Norms(self, self.scopes, self.collections, self.controls)
         self.tensors = Tensors(self, self.scopes)
         self.train_ops = TrainOps(self, self.controls)
         self.runs = SessionRuns(self, self.tensors)
