@@ -22,6 +22,7 @@ from bnlint.lint.config import Config, ConfigError, check_selectors, find_config
 from bnlint.lint.run import LintRun, Stdin, collect, lint
 from bnlint.reporting import FORMATS, WITH_REPAIRS, render
 from bnlint.reporting.escapes import printable
+from bnlint.reporting.replacements import Repairs
 from bnlint.sources.files import MAX_BYTES, Source, source_from_bytes
 
 
@@ -29,6 +30,17 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
     if value is None:
         return ()
     return check_selectors([item.strip() for item in value.split(",") if item.strip()], option)
+
+
+def _reports(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """(format, file) of each."""
+    pairs = [value.partition("=") for value in values]
+    for format_, _, file in pairs:
+        if format_ not in FORMATS or not file:
+            raise click.BadParameter(f"FORMAT=FILE, with one of {', '.join(FORMATS)}")
+    return [(format_, file) for format_, _, file in pairs]
 
 
 @click.command()
@@ -56,6 +68,8 @@ def _split(value: str | None, option: str) -> tuple[str, ...]:
 @click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
 @click.option("--config", "config_file", help="A pyproject.toml (default: the nearest).")
 @click.option("--output-file", help="Write the report to this file.")
+@click.option("--report", "reports", multiple=True, metavar="FORMAT=FILE", callback=_reports,
+              help="Also write the report to this file, in one run; may be repeated.")  # fmt: skip
 @click.option("--stdin-filename", default="stdin.py", help="File name for code read from '-'.")
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes.")
 @engine_options
@@ -189,18 +203,28 @@ def _read(
 
 
 def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
+    """Writes the report, and the others that are asked for."""
     color = {"always": True, "never": False, "auto": None}[options["color"]]
     chosen = {name: options[name] for name in ("statistics", "verbose")}
     arguments = {"sources": run.texts(), "color": color, **chosen}
-    if options["format_"] in WITH_REPAIRS and any(item.fix for item in run.report.findings):
-        from bnlint.lint.repairs import repairs
+    targets = [(options["format_"], options["output_file"]), *options["reports"]]
+    if any(format_ in WITH_REPAIRS for format_, _ in targets):
+        arguments["repairs"] = _repairs(run)
+    for format_, file in targets:
+        if file:
+            buffer = io.StringIO()
+            render(run.report, format_, buffer, **arguments)
+            from bnlint.lint.save import save
 
-        arguments["repairs"] = repairs(run.report, run.texts())
-    if options["output_file"]:
-        buffer = io.StringIO()
-        render(run.report, options["format_"], buffer, **arguments)
-        from bnlint.lint.save import save
+            save(file, buffer.getvalue())
+        else:
+            render(run.report, format_, stream, **arguments)
 
-        save(options["output_file"], buffer.getvalue())
-    else:
-        render(run.report, options["format_"], stream, **arguments)
+
+def _repairs(run: LintRun) -> Repairs:
+    """What the findings' repairs replace; the parser is loaded only where there are some."""
+    if not any(finding.fix for finding in run.report.findings):
+        return {}
+    from bnlint.lint.repairs import repairs
+
+    return repairs(run.report, run.texts())

@@ -58,6 +58,22 @@ def test_the_report_goes_to_the_output_file_and_replaces_it_as_a_whole(tree: Pat
     assert [path.name for path in tree.iterdir() if "report" in path.name] == ["report.json"]
 
 
+def test_one_run_writes_several_reports(tree: Path) -> None:
+    sarif, page = tree / "a=b.sarif", tree / "report.md"
+    reports = ("--report", f"sarif={sarif}", "--report", f"markdown={page}")
+    result = bnlint(tree / "train00.py", "--format", "concise", *reports)
+    assert result.exit_code == 1 and result.stdout.count("BN101") == 1
+    (run,) = json.loads(sarif.read_text())["runs"]
+    assert {item["ruleId"] for item in run["results"]} == {"BN101", "BN401"}
+    assert "BN401" in page.read_text()
+
+
+@pytest.mark.parametrize("value", ["sarif", "sarif=", "xml=report.xml", "=report.txt"])
+def test_a_report_needs_a_format_and_a_file(tree: Path, value: str) -> None:
+    result = bnlint(tree / "train00.py", "--report", value)
+    assert result.exit_code == 2 and "FORMAT=FILE" in result.stderr
+
+
 def test_an_output_file_that_cannot_be_written_is_named(tree: Path) -> None:
     result = bnlint(tree / "train00.py", "--output-file", tree / "none" / "report.txt")
     assert result.exit_code == 2

@@ -27,13 +27,14 @@ def runner(tmp_path: Path) -> Path:
 
 
 def run(runner: Path, **inputs: str) -> subprocess.CompletedProcess[str]:
-    step = ACTION["runs"]["steps"][-1]
+    (step,) = [step for step in ACTION["runs"]["steps"] if step.get("id") == "lint"]
     given = {name: spec["default"] for name, spec in ACTION["inputs"].items()} | inputs
     expressions = {f"${{{{ inputs.{name} }}}}": value for name, value in given.items()}
     environment = {name: expressions[text] for name, text in step["env"].items()}
+    own = {"RUNNER_TEMP": str(runner), "GITHUB_STEP_SUMMARY": str(runner / "summary.md")}
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-        env=os.environ | environment | {"RUNNER_TEMP": str(runner)},
+        env=os.environ | environment | own,
         cwd=ROOT / "fixtures", capture_output=True, text=True,
     )  # fmt: skip
 
@@ -42,6 +43,27 @@ def test_findings_are_annotated_and_fail_the_job(runner: Path) -> None:
     result = run(runner, paths="demo")
     assert result.returncode == 1
     assert "::error title=bnlint BN101 missing-update-ops,file=demo/train.py," in result.stdout
+
+
+def test_the_job_s_summary_has_what_is_annotated(runner: Path) -> None:
+    result = run(runner, paths="demo")
+    assert result.returncode == 1
+    summary = (runner / "summary.md").read_text()
+    assert summary.startswith("## bnlint\n") and "demo/train.py:" in summary
+    (runner / "summary.md").unlink()
+    run(runner, paths="demo", summary="false")
+    assert not (runner / "summary.md").exists()
+
+
+def test_the_job_s_own_python_stays_as_it_is() -> None:
+    (step,) = [s for s in ACTION["runs"]["steps"] if "setup-python" in s.get("uses", "")]
+    assert step["with"]["update-environment"] is False
+
+
+def test_what_is_saved_is_what_is_restored() -> None:
+    restore, save = [s for s in ACTION["runs"]["steps"] if "actions/cache/" in s.get("uses", "")]
+    assert restore["with"]["path"] == save["with"]["path"]
+    assert save["if"].startswith("always()")  # findings fail the job, and are kept
 
 
 def test_options_text_and_sarif(runner: Path) -> None:
