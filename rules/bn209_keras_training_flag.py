@@ -99,15 +99,16 @@ def _how(call: KerasCall) -> str:
 
 def _always_in_training_mode(program: Program, fixed: FixedMode) -> Finding:
     kind = fixed.run.kind
+    where = "in the exported model" if kind == "export" else "in evaluate and predict"
     written = "with training=True" if fixed.where_called else "in training mode by default"
     functional = not fixed.in_call
     version = ""
-    if functional and "3" in program.keras:
+    if functional and "3" in program.keras and kind != "export":
         version = " (Keras 3 overrides it there, but not in model(x) and exports)"
     return RULE.finding(
         fixed.norm.location,
-        f"this batch norm is called {written}: it uses each batch's own statistics in evaluate "
-        f"and predict too{version}",
+        f"this batch norm is called {written}: it uses each batch's own statistics {where} "
+        f"too{version}",
         related=[Related(fixed.run.location, f"the model is used by {kind} here")],
         confidence=Confidence.MEDIUM,
     )

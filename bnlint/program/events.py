@@ -623,10 +623,10 @@ class KerasCall:
 
 @dataclass(eq=False)
 class KerasRun:
-    """`model.fit(...)`, `evaluate` or `predict` of a Keras model.
+    """`model.fit(...)`, `evaluate` or `predict` of a Keras model, or its export.
 
     Attributes:
-      kind: "fit", "evaluate" (the validation of a fit, too) or "predict".
+      kind: "fit", "evaluate" (the validation of a fit, too), "predict" or "export".
       batch_norms: what it applies, with the flags that arrive at each; empty where the model has
         a step of its own, whose calls are KerasCalls.
       model: identity of the model. loaded: when it was loaded from a file, None if it was not.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bnlint.analyzer.apis.keras import APPLICATIONS, WITHOUT_BATCH_NORM
+from bnlint.analyzer.apis.keras_libraries import names_batch_norm
 
 ROOT = Path(__file__).parents[2]
 RECORD = ROOT / "fixtures" / "oracle" / "keras"
@@ -89,6 +90,16 @@ def test_networks_with_batch_norm(name: str) -> None:
     assert counts.keys() <= set(APPLICATIONS)
     for network, count in counts.items():
         assert (count == 0) is network.startswith(WITHOUT_BATCH_NORM), network
+
+
+def test_networks_of_libraries() -> None:
+    """Names that say batch norm are those of families that have it, or contain such a one's."""
+    for library, networks in json.loads((RECORD / "libraries.json").read_text()).items():
+        having = {name for name, has_norms in networks.items() if has_norms}
+        named = {name for name in networks if names_batch_norm(name)}
+        wrong = {name for name in named - having if not any(one in name for one in having)}
+        assert not wrong, library
+        assert len(named & having) >= 0.8 * len(having), library
 
 
 def test_every_network_is_recorded() -> None:

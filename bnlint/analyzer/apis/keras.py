@@ -280,23 +280,40 @@ def _model_with(tf: TensorFlow, outputs: Symbol, loaded: int | None = None) -> K
     return model
 
 
-def ready_made(tf: TensorFlow, call: Call) -> KerasModel:
+def ready_made(tf: TensorFlow, call: Call, trainable: Value | None = None) -> KerasModel:
     """A network of a library, with batch norm."""
     here = tf.recorder.here(call.node)
-    layer = KerasBatchNormalization(here, Const(True), None)
+    layer = KerasBatchNormalization(here, trainable or Const(True), None)
     tf.recorder.keras.layers[layer.number] = layer
     flag = Flag(FlagKind.LEARNING_PHASE, explicit=False)
     return _model_with(tf, layer.apply(tf, TENSOR, flag, call.node))
 
 
-def _application(tf: TensorFlow, call: Call) -> Value:
-    """A model of keras.applications."""
-    weights = call.get("weights")
+def loaded_or_ready_made(
+    tf: TensorFlow, call: Call, weights: Value | None, *, has_norms: bool,
+    trainable: Value | None = None,
+) -> KerasModel:  # fmt: skip
+    """A network of a library, with trained weights unless `weights` is None in the program.
+
+    Args:
+      tf, call: see registry.api.
+      weights: what was passed for them; without that a library loads some.
+      has_norms: it has batch norm; else that is not known.
+      trainable: whether it may be trained, if not True.
+    """
     if weights is None or constant(weights, object) is not None or not isinstance(weights, Const):
         tf.recorder.loaded(tf.recorder.graph)
+    if not has_norms:
+        return _model_with(tf, Symbol(incomplete=True))
+    return ready_made(tf, call, trainable)
+
+
+def _application(tf: TensorFlow, call: Call) -> Value:
+    """A model of keras.applications."""
     if call.api.rpartition(".")[2].startswith(WITHOUT_BATCH_NORM):
+        loaded_or_ready_made(tf, call, call.get("weights"), has_norms=False)
         return _model_with(tf, TENSOR)
-    return ready_made(tf, call)
+    return loaded_or_ready_made(tf, call, call.get("weights"), has_norms=True)
 
 
 for _name in APPLICATIONS:

@@ -67,17 +67,21 @@ def _record_run(tf: TensorFlow, model: Value, kind: str, node: nodes.Call) -> No
         loaded=model.loaded if isinstance(model, KerasModel) else None,
     )  # fmt: skip
     tf.program.keras_runs.append(event)
-    step = own_method(model, _STEPS[kind]) if isinstance(model, Instance) else None
+    step = own_method(model, _STEPS.get(kind, "")) if isinstance(model, Instance) else None
     if step is not None:
         call_function(tf.interpreter, step, Args([Symbol(incomplete=True)]), node)
     else:
-        event.batch_norms = _applied_by_keras(tf, model, kind == "fit", node)
+        training = None if kind == "export" else kind == "fit"
+        event.batch_norms = _applied_by_keras(tf, model, training, node)
 
 
 def _applied_by_keras(
-    tf: TensorFlow, model: Instance | KerasModel, training: bool, node: nodes.Call
+    tf: TensorFlow, model: Instance | KerasModel, training: bool | None, node: nodes.Call
 ) -> list[BatchNorm]:
-    """The batch norms that a step of Keras' own applies: `model(x, training=...)`."""
+    """The batch norms that a step of Keras' own applies: `model(x, training=...)`.
+
+    An export passes None: what is written in the model holds there, in Keras 3 too.
+    """
     keywords: dict[str, Value] = {"training": Const(training)}
     if tf.program.keras == {"3"} and not _names_training(model):
         keywords = {}  # Keras 3 passes it only to a `call` that names it
@@ -111,16 +115,48 @@ any_method("keras.Model.evaluate", "keras.Model.evaluate_generator",
 @api("tf.saved_model.save", word="saved_model", saves=True)
 def saved_model(tf: TensorFlow, call: Call) -> Value:
     """Exports functions: those of `signatures`, else the object's with a signature of their own."""
-    functions = [value for value in _signatures(call.signatures) if isinstance(value, Function)]
-    if not functions and isinstance(call.obj, Instance):
+    functions = _signatures(call.signatures)
+    if isinstance(call.obj, Instance) and not any(isinstance(one, Function) for one in functions):
         functions = list(_functions_with_signature(call.obj))
+    if not _export_functions(tf, functions, call.node):
+        _record_export(tf, call.obj, call.node)
+    return NONE
+
+
+@any_method("keras.Model.export", saves=True)
+def export(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    _record_export(tf, receiver, call.node)
+    return NONE if _is_model(receiver) else None
+
+
+@api("tf.lite.TFLiteConverter.from_keras_model", saves=True, signature="model")
+def lite_model(tf: TensorFlow, call: Call) -> Value:
+    _record_export(tf, call.model, call.node)
+    return UNKNOWN.replace(unknown=False)
+
+
+def _record_export(tf: TensorFlow, model: Value | None, node: nodes.Call) -> None:
+    if model is not None and _is_model(model):
+        _record_run(tf, model, "export", node)
+
+
+@api("tf.lite.TFLiteConverter.from_concrete_functions", saves=True,
+     signature="funcs, trackable_obj=None")  # fmt: skip
+def lite_functions(tf: TensorFlow, call: Call) -> Value:
+    _export_functions(tf, list_of(call.funcs), call.node)
+    return UNKNOWN.replace(unknown=False)
+
+
+def _export_functions(tf: TensorFlow, values: list[Value], node: nodes.Call) -> bool:
+    """Follows functions of the program whose graph is exported; False if there are none."""
+    functions = [value for value in values if isinstance(value, Function)]
     tf.recorder.keras.exporting = True
     try:
         for function in functions:
-            tf.call_value(function, unknown_arguments(function), call.node)
+            tf.call_value(function, unknown_arguments(function), node)
     finally:
         tf.recorder.keras.exporting = False
-    return NONE
+    return bool(functions)
 
 
 def _signatures(value: Value | None) -> list[Value]:

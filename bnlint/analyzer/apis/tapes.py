@@ -52,5 +52,16 @@ def minimized_function(tf: TensorFlow, loss: Function, variables: Value | None,
     _note(tf, tape.number, symbol_of(variables))
 
 
+def minimized_on_tape(
+    tf: TensorFlow, loss: Value | None, variables: Value | None, tape: Value | None
+) -> bool:
+    """`optimizer.minimize(loss, var_list, tape=tape)`: the gradients are taken inside."""
+    if not isinstance(tape, Tape) or isinstance(loss, Function):
+        return False
+    tf.program.differentiated.add(tf.recorder.graph)
+    _note(tf, tape.number, symbol_of(variables))
+    return True
+
+
 def _note(tf: TensorFlow, tape: int, trained: Symbol) -> None:
     tf.recorder.keras.trained_by.setdefault(tape, set()).update(trained.variables.models)

@@ -6,7 +6,7 @@ from bnlint.analyzer.apis.collections import read_by_library
 from bnlint.analyzer.apis.library import Optimizer, TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
-from bnlint.analyzer.apis.tapes import minimized_function, tape_trains
+from bnlint.analyzer.apis.tapes import minimized_function, minimized_on_tape, tape_trains
 from bnlint.analyzer.apis.variables import scope_of
 from bnlint.analyzer.interpreter.values import (
     TENSOR,
@@ -31,6 +31,8 @@ from bnlint.program.events import UPDATE_OPS, FlagKind
 @any_method("tf.train.Optimizer.minimize", trains=True, ends=True)
 def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     loss = call.loss
+    if minimized_on_tape(tf, loss, call.var_list, call.get("tape")):
+        return TENSOR
     if loss is None or isinstance(loss, Const | Instance) or _is_other_instance(receiver):
         return None
     tf.program.differentiated.add(tf.recorder.graph)
@@ -123,6 +125,8 @@ class KerasOptimizer(Kind):
 
     @method("tf.keras.optimizers.Optimizer.minimize")
     def minimize(self, tf: TensorFlow, call: Call) -> Value:
+        if minimized_on_tape(tf, call.loss, call.var_list, call.get("tape")):
+            return TENSOR
         tf.program.differentiated.add(tf.recorder.graph)
         symbol = symbol_of(call.loss)
         if isinstance(call.loss, Function):
@@ -138,6 +142,11 @@ class KerasOptimizer(Kind):
     @method("tf.keras.optimizers.Optimizer.apply_gradients")
     def apply_gradients(self, tf: TensorFlow, call: Call) -> Value:
         tape_trains(tf, symbol_of(call.grads_and_vars))
+        return TENSOR
+
+    @method("keras.optimizers.Optimizer.apply")
+    def apply(self, tf: TensorFlow, call: Call) -> Value:
+        tape_trains(tf, symbol_of(call.grads))
         return TENSOR
 
 

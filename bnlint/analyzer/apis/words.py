@@ -11,6 +11,7 @@ from bnlint.analyzer.apis import (
     keras,
     keras_batch_norm,
     keras_copies,
+    keras_libraries,
     keras_norm_layers,
     keras_training,
     losses,
@@ -33,8 +34,8 @@ from bnlint.analyzer.project.prescan import Words
 # Imported for what they declare.
 DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
-    keras, keras_batch_norm, keras_copies, keras_norm_layers, keras_training, tapes, python,
-    settings, slim, networks, tf_layers, custom_batch_norm, summaries, switches,
+    keras, keras_batch_norm, keras_copies, keras_libraries, keras_norm_layers, keras_training,
+    tapes, python, settings, slim, networks, tf_layers, custom_batch_norm, summaries, switches,
 )  # fmt: skip
 
 # Libraries on top of TensorFlow name their batch norms so; layers written by hand have these.

@@ -55,6 +55,7 @@ _NETS = re.compile(
 )
 _PYTHON_OPS = re.compile(r"^tensorflow\.python\.(?:ops|framework|platform|client)\.\w+\.(?=\w)")
 _KERAS_APPLICATIONS = re.compile(r"^keras\.(?:src\.)?applications\.(?:\w+\.)*(?=[A-Z]\w+$)")
+_PRESETS = re.compile(r"^keras_(?:cv|hub|nlp)\.(?:\w+\.)*from_preset$")
 _KERAS_LAYERS = re.compile(r"^keras\.(?:src\.)?layers\.(?:\w+\.)*(?=\w+$)")
 
 
@@ -80,4 +81,6 @@ def canonical(name: str) -> str:
         name = _KERAS_LAYERS.sub("keras.layers.", name)
     elif name.startswith("keras.") and "applications." in name:
         name = _KERAS_APPLICATIONS.sub("keras.applications.", name)
+    elif name.endswith(".from_preset"):
+        name = _PRESETS.sub("keras_hub.models.from_preset", name)
     return name
