@@ -12,6 +12,7 @@ import io
 import operator
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
+from typing import Any
 
 
 def lines_of(text: str) -> list[str]:
@@ -249,6 +250,10 @@ class Report:
     left: list[LeftProgram] = field(default_factory=list)
     checked: Counts | None = None
     not_understood: list[str] = field(default_factory=list)
+
+    def details(self) -> dict[str, Any]:
+        """What else a report of this kind knows, for JSON: key -> plain data."""
+        return {}
 
     @property
     def exit_code(self) -> int:

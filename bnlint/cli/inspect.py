@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -48,7 +48,9 @@ class _CannotWrite(click.ClickException):
     help="Predictions to check too (as `bnlint predictions` does), with a histogram in --html.",
 )
 @click.option("--labels", help="Labels of the predictions: a file, or a column of their file.")
-@click.option("--list", "show_list", is_flag=True, help="Also list every batch norm found.")
+@click.option(
+    "--list", "show_list", is_flag=True, help="List every batch norm, and not the first ones only."
+)
 @click.pass_context
 def inspect(
     context: click.Context,
@@ -65,7 +67,8 @@ def inspect(
     """Say what is wrong with batch norm in graphs and stored models.
 
     PATHS are .meta, .pb and .pbtxt graphs, SavedModel folders, checkpoints (.index, prefix or
-    folder) and .keras or .h5 files. Nothing in them is run, unless --data is given. Exit codes:
+    folder) and .keras or .h5 files. Nothing in them is run, unless --data is given. The text names
+    the batch norms and train ops that were recognized, before what is wrong with them. Exit codes:
     0 clean, 1 findings, 2 a path can't be read.
     """
     from bnlint.reporting import render
@@ -82,8 +85,8 @@ def inspect(
         ) from error
     total = _total([report for _, report in reports], predicted)
     stream = io.StringIO() if save_to else sys.stdout
-    if show_list:
-        _list(total)
+    if output_format == "text":
+        _outline(reports, show_list, stream)
     render(total, output_format, stream)
     if save_to and isinstance(stream, io.StringIO):
         _write(save_to, stream.getvalue())
@@ -112,28 +115,26 @@ def _total(reports: list[GraphReport], predicted: PredictionsReport | None) -> G
         errors=list(dict.fromkeys(error for part in parts for error in part.errors)),
         files=len(reports) + (predicted.files if predicted else 0),
         batch_norms=tuple(one for report in reports for one in report.batch_norms),
+        train_ops=tuple(one for report in reports for one in report.train_ops),
+        reached_updates=_joined([report.reached_updates for report in reports]),
+        missed_updates=_joined([report.missed_updates for report in reports]),
     )
 
 
-def _list(report: GraphReport) -> None:
-    """A table of the batch norms, on stderr: stdout is the report's."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _joined(parts: list[dict[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:
+    return {name: updates for part in parts for name, updates in part.items()}
 
+
+def _outline(reports: list[tuple[str, GraphReport]], every: bool, stream: IO[str]) -> None:
+    """What was recognized. Lines are never cut: a terminal wraps them."""
     from bnlint.reporting.escapes import printable
+    from bnlint.runtime.outline import outline
 
-    def shown(name: str) -> str:
-        return escape(printable(name))
-
-    table = Table("batch norm", "kind", "mode", "moving mean", "updates", "decay", "epsilon")
-    for one in report.batch_norms:
-        decay = "" if one.decay is None else f"{one.decay:g}"
-        epsilon = "" if one.epsilon is None else f"{one.epsilon:g}"
-        updates = "" if one.kind == "keras" else str(len(one.update_ops))
-        names = (shown(one.name), one.kind, shown(one.mode_text), shown(one.moving_mean))
-        table.add_row(*names, updates, decay, epsilon)
-    Console(stderr=True).print(table)
+    for path, report in reports:
+        if report.batch_norms or report.train_ops:
+            for line in outline(report, path, every):
+                stream.write(f"{printable(line)}\n")
+            stream.write("\n")
 
 
 def _write(path: str, text: str) -> None:

@@ -56,8 +56,9 @@ def fingerprint(finding: Finding, line: str = "", repeat: int = 0) -> str:
 def to_json(report: Report, repairs: Repairs) -> str:
     """One object: version 1, findings, errors, files, suppressed, left, checked, not_understood.
 
-    `checked` is null in reports that are not the linter's. A finding's `fix` has what it replaces
-    as `edits`, none where the repair cannot be made in a text (as in notebooks).
+    `checked` is null in reports that are not the linter's; those of an inspection also have
+    batch_norms and train_ops. A finding's `fix` has what it replaces as `edits`, none where the
+    repair cannot be made in a text (as in notebooks).
     """
     findings = [_finding_record(finding, repairs) for finding in report.findings]
     errors = [
@@ -82,6 +83,7 @@ def to_json(report: Report, repairs: Repairs) -> str:
         ],
         "checked": None if report.checked is None else asdict(report.checked),
         "not_understood": report.not_understood,
+        **report.details(),
     }
     return escapes.to_json(record)
 

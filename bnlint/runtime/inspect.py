@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnlint.findings import FileError, sorted_findings
 from bnlint.runtime.graph.table import Graph, GraphError, UnknownNode
+from bnlint.runtime.outline import nothing_recognized, scope_of, with_statistics
 from bnlint.runtime.report import BatchNormInfo, GraphReport
 from bnlint.runtime.stored.protos import LoadError
 from bnlint.runtime.stored.statistics import Measured
@@ -103,6 +105,7 @@ def inspect_path(
     except MemoryError:
         report.errors.append(FileError(str(path), "too large for this machine's memory"))
     report.findings = sorted_findings(report.findings)
+    report.errors += nothing_recognized(report, str(path))
     return report
 
 
@@ -176,7 +179,12 @@ def _inspect_table(
     return GraphReport(
         findings=sorted_findings(findings),
         files=1,
-        batch_norms=tuple(describe(table, one) for one in batch_norms),
+        batch_norms=tuple(
+            replace(describe(table, one), reached=reached)
+            for one, reached in zip(
+                batch_norms, checks.updated(table, batch_norms, step), strict=True
+            )
+        ),
         train_ops=tuple(table.label(op) for op in step.train_ops),
         reached_updates=checks.reached_updates(table, batch_norms, step),
         missed_updates=checks.missed_updates(table, batch_norms, step),
@@ -236,6 +244,7 @@ def _check_constants(table: Graph, path: Path, report: GraphReport) -> None:
         if (found := constant_statistics(table, one)) is not None
     ]
     report.findings += check_stored(groups, str(path))
+    report.batch_norms = with_statistics(report.batch_norms, groups)
 
 
 def _inspect_meta_graphs(message: Any, path: Path, train_op: Any, report: GraphReport) -> None:
@@ -288,6 +297,7 @@ def _check_checkpoint(prefix: str, path: str, report: GraphReport) -> None:
 
     stored = read_checkpoint(prefix, _known(report.batch_norms))
     report.findings += check_stored(stored.groups, path, stored.steps)
+    report.batch_norms = with_statistics(report.batch_norms, stored.groups)
     if not stored.has_data:
         if not report.findings:
             raise LoadError("its data files are missing, and its names do not show a mistake")
@@ -310,8 +320,7 @@ def _known(batch_norms: Iterable[BatchNormInfo]) -> list[Group]:
         if not one.moving_mean or one.moving_mean in found:
             continue
         parts = {part: name for part, name in names.items() if name}
-        scope = (one.gamma or one.beta or one.moving_mean).rpartition("/")[0]
-        found[one.moving_mean] = Group(scope, parts, one.decay)
+        found[one.moving_mean] = Group(scope_of(one), parts, one.decay)
     return list(found.values())
 
 
@@ -321,7 +330,8 @@ def _inspect_keras_file(path: Path, data: dict[str, Any] | None, report: GraphRe
     from bnlint.runtime.stored.statistics import check_stored
 
     found = read_keras_isolated(path)
-    report.batch_norms = tuple(keras_info(layer.path, layer.config) for layer in found.layers)
+    layers = [keras_info(layer.path, layer.config) for layer in found.layers]
+    report.batch_norms = with_statistics(layers, found.stored.groups)
     report.findings += always_training(found, str(path))
     report.findings += check_stored(found.stored.groups, str(path), found.stored.steps)
     if data is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from bnlint.findings import Confidence, Finding, Location, Related, sorted_findings
 from bnlint.registry import all_rules
 from bnlint.runtime.moving_statistics import Moments, Statistics
+from bnlint.runtime.outline import with_statistics
 from bnlint.runtime.report import BatchNormInfo, GraphReport
 from bnlint.runtime.stored.keras_files import KerasFile, settings
 from bnlint.runtime.stored.protos import LoadError
@@ -33,7 +34,9 @@ def check_model(model: Any, data: Any, path: str) -> GraphReport:
         findings=sorted_findings(findings),
         files=1,
         measured=tuple(measured),
-        batch_norms=tuple(keras_info(layer.name, vars(layer)) for layer in layers),
+        batch_norms=with_statistics(
+            [keras_info(layer.name, vars(layer)) for layer in layers], groups
+        ),
     )
 
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from bnlint.findings import Report
 from bnlint.runtime.stored.statistics import Measured
 
-Kind = Literal["fused", "unfused", "keras"]
+Kind = Literal["fused", "unfused", "keras", "stored"]
 Mode = Literal["train", "infer", "switched", "unknown"]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The smallest, the middle and the largest value of a vector."""
+
+    minimum: float
+    median: float
+    maximum: float
+
+    @classmethod
+    def of(cls, values: Any) -> Spread | None:
+        """None where there are no values."""
+        import numpy as np
+
+        if values is None or not values.size:
+            return None
+        return cls(float(np.min(values)), float(np.median(values)), float(np.max(values)))
 
 
 @dataclass(frozen=True)
@@ -19,7 +37,7 @@ class BatchNormInfo:
     Attributes:
       name: the normalizing op ("net/bn/FusedBatchNormV3") or the Keras layer's name.
       kind: "fused" (FusedBatchNorm op), "unfused" (`tf.nn.batch_normalization` arithmetic)
-        or "keras" (a layer, seen without a graph).
+        or "keras" (a layer, seen without a graph), "stored" (variables, seen without either).
       mode: "train" normalizes with batch statistics, "infer" with moving statistics,
         "switched" with either, as tensor `switch` says.
       switch: name of the tensor that decides between training and inference, e.g. "is_training:0".
@@ -32,6 +50,8 @@ class BatchNormInfo:
       epsilon: added to the variance; None when not readable.
       decay: weight of the old moving value per update (Keras: momentum); None when not readable.
       function: the library function whose body holds it; "" in the main graph.
+      reached: whether a train op runs its updates; None where there is neither.
+      mean, variance: of the stored moving statistics; None where they are not stored.
     """
 
     name: str
@@ -48,6 +68,9 @@ class BatchNormInfo:
     epsilon: float | None = None
     decay: float | None = None
     function: str = ""
+    reached: bool | None = None
+    mean: Spread | None = None
+    variance: Spread | None = None
 
     @property
     def mode_text(self) -> str:
@@ -76,3 +99,17 @@ class GraphReport(Report):
     reached_updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missed_updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     measured: tuple[Measured, ...] = ()
+
+    def details(self) -> dict[str, Any]:
+        """What was looked at, for JSON."""
+        return {
+            "batch_norms": [asdict(one) for one in self.batch_norms],
+            "train_ops": [
+                {
+                    "name": name,
+                    "runs_updates": list(self.reached_updates.get(name, ())),
+                    "misses_updates": list(self.missed_updates.get(name, ())),
+                }
+                for name in self.train_ops
+            ],
+        }

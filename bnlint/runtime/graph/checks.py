@@ -60,6 +60,17 @@ def reached_updates(
     return found
 
 
+def updated(graph: Graph, batch_norms: Sequence[BatchNorm], step: Step) -> Iterator[bool | None]:
+    """For each batch norm whether the train ops (or the fetches) assign its moving statistics, if
+    only through a copy of it; None where it has no updates, or nothing trains.
+    """
+    run = graph.reach([*step.train_ops, *(step.fetches or ())])
+    written = _updated_variables(batch_norms, run)
+    for one in batch_norms:
+        known = one.update_ops and step.train_ops
+        yield bool(written & set(one.moving.values())) if known else None
+
+
 def missed_updates(
     graph: Graph, batch_norms: Sequence[BatchNorm], step: Step
 ) -> dict[str, tuple[str, ...]]:
@@ -169,7 +180,8 @@ def _unreached(
         what = "updates of the trained batch norm"
     elif len(members) == total:
         what = f"updates of all {total} trained batch norms"
-    message = f"running train op {names} does not run the moving-average {what}"
+    ops, do = ("op", "does") if len(step.train_ops) == 1 else ("ops", "do")
+    message = f"running train {ops} {names} {do} not run the moving-average {what}"
     if code == "BN107":
         message += f" (they are in collection {_collection(graph, members)!r})"
     confidence = Confidence.HIGH
