@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from bnlint.runtime.inspect import inspect_graph, inspect_model
     from bnlint.runtime.monitor.callbacks import keras_callback
     from bnlint.runtime.monitor.hooks import BatchNormHook
+    from bnlint.runtime.monitor.run_script import attach
     from bnlint.runtime.predictions.collapse import PredictionMonitor
     from bnlint.runtime.predictions.mode_gap import ModeGapMonitor
     from bnlint.runtime.predictions.shards import monitor_shards
@@ -24,12 +25,14 @@ _HOMES = {
     "keras_callback": "bnlint.runtime.monitor.callbacks",
     "monitor_shards": "bnlint.runtime.predictions.shards",
     "BatchNormHook": "bnlint.runtime.monitor.hooks",
+    "attach": "bnlint.runtime.monitor.run_script",
 }
 
 __all__ = [
     "BatchNormHook",
     "ModeGapMonitor",
     "PredictionMonitor",
+    "attach",
     "inspect_graph",
     "inspect_model",
     "keras_callback",

@@ -173,7 +173,7 @@ def _inspect_table(
         *checks.check_evaluation(table, batch_norms, step, path),
         *checks.check_serving(table, batch_norms, path),
         *checks.check_frozen(table, batch_norms, path),
-        *checks.check_dangling(table, batch_norms, path),
+        *checks.check_dangling(table, batch_norms, step, path),
         *checks.check_copies(table, batch_norms, step, path),
     ]
     return GraphReport(

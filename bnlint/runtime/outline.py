@@ -37,11 +37,15 @@ def with_statistics(
             group = by_name[names[0]]
             one = replace(one, mean=Spread.of(group.mean), variance=Spread.of(group.variance))
         found.append(one)
-    for name, group in by_name.items():
-        is_one = group.mean is not None or group.variance is not None or group.is_batch_norm
-        if name not in used and is_one:
-            found.append(_stored(group))
-    return tuple(found)
+    rest = [
+        group
+        for name, group in by_name.items()
+        if name not in used
+        and (group.mean is not None or group.variance is not None or group.is_batch_norm)
+    ]
+    if any(one.kind == "keras" for one in batch_norms):
+        return tuple(found)  # the layers are known; files of tf-keras number their variables
+    return (*found, *map(_stored, rest))
 
 
 def _last(name: str) -> str:

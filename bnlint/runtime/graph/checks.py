@@ -120,6 +120,26 @@ def _trains(graph: Graph, one: BatchNorm, step: Step, run: bytearray) -> bool:
     )
 
 
+def runs_in_training_mode(graph: Graph, one: BatchNorm, step: Step, run: bytearray) -> bool:
+    """What is run normalizes with batch statistics here, for certain."""
+    if not any(run[node] for node in one.training):
+        return False
+    return one.mode == "train" or (one.mode == "switched" and _fed_mode(graph, one, step) is True)
+
+
+def evaluated(
+    graph: Graph, members: Sequence[BatchNorm], path: str, confidence: Confidence
+) -> Finding:
+    """BN201: a run that trains nothing uses these batch norms in training mode."""
+    fed = next((one for one in members if one.mode == "switched"), None)
+    how = f", as {describe(graph, fed).switch!r} says" if fed is not None else ""
+    message = (
+        f"{_running(members)} in training mode{how} in a run that trains nothing: what it computes "
+        "depends on the other examples of the batch"
+    )
+    return _finding(graph, "BN201", members, message, path, confidence)
+
+
 def _fed_mode(graph: Graph, one: BatchNorm, step: Step) -> bool | None:
     """Whether a switched batch norm trains in this step; None when the feeds do not say."""
     if one.predicate is None or step.feeds is None:
@@ -215,27 +235,44 @@ def _grouped_elsewhere(graph: Graph, members: Sequence[BatchNorm], step: Step) -
 def check_feeds(
     graph: Graph, batch_norms: Sequence[BatchNorm], step: Step, path: str
 ) -> Iterator[Finding]:
-    """BN205: the step runs batch norms whose is_training placeholder it does not feed."""
+    """BN205: the step runs batch norms whose is_training placeholder it does not feed, or feeds
+    with the value of inference.
+    """
     if step.feeds is None or step.fetches is None or not step.train_ops:
         return
     run = graph.reach([*step.train_ops, *step.fetches])
-    members = [
+    inferring = [
         one
         for one in batch_norms
         if one.predicate is not None
         and one.mode == "switched"
         and graph.nodes[one.predicate[0]].op in _PLACEHOLDERS
-        and graph.nodes[one.predicate[0]].name not in step.feeds
         and any(run[node] for node in one.nodes)
-        and default_value(graph, one.predicate) != one.train_when
     ]
-    if members:
-        info = describe(graph, members[0])
+    fed = [one for one in inferring if graph.nodes[one.predicate[0]].name in step.feeds]  # type: ignore[index]
+    missing = [
+        one
+        for one in inferring
+        if one not in fed and default_value(graph, one.predicate) != one.train_when  # type: ignore[arg-type]
+    ]
+    wrong = [one for one in fed if _fed_mode(graph, one, step) is False]
+    if missing:
         message = (
-            f"the training step does not feed {info.switch!r}, so {_count(members)} "
-            "run in inference mode and learn no statistics"
+            f"the training step does not feed {describe(graph, missing[0]).switch!r}, so "
+            f"{_count(missing)} run in inference mode and learn no statistics"
         )
-        yield _finding(graph, "BN205", members, message, path, Confidence.HIGH)
+        yield _finding(graph, "BN205", missing, message, path, Confidence.HIGH)
+    if wrong and len(wrong) == len(inferring) and _are_trained(graph, wrong, step):
+        message = (
+            f"the training step feeds {describe(graph, wrong[0]).switch!r} with the value of "
+            f"inference, so {_count(wrong)} learn no statistics"
+        )
+        yield _finding(graph, "BN205", wrong, message, path, Confidence.MEDIUM)
+
+
+def _are_trained(graph: Graph, members: Sequence[BatchNorm], step: Step) -> bool:
+    edges = (edge for one in members for edge in (one.scale, one.offset) if edge is not None)
+    return any(graph.variable(edge) in step.trained for edge in edges)
 
 
 def check_inference(
@@ -450,12 +487,14 @@ def check_frozen(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> I
         yield _finding(graph, "BN201", by_default, message, path, Confidence.MEDIUM)
 
 
-def check_dangling(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) -> Iterator[Finding]:
-    """BN205: an is_training placeholder that nothing reads, beside batch norms that just train."""
-    members = [one for one in batch_norms if one.mode == "train" and one.moving]
-    if not members:
-        return
-    for number, node in enumerate(graph.nodes):
+def check_dangling(
+    graph: Graph, batch_norms: Sequence[BatchNorm], step: Step, path: str
+) -> Iterator[Finding]:
+    """BN205: an is_training placeholder that nothing reads, beside batch norms of a fixed mode."""
+    fixed = [one for one in batch_norms if one.mode == "train" and one.moving]
+    if not fixed and step.feeds:
+        fixed = [one for one in batch_norms if one.mode == "infer"]
+    for number, node in enumerate(graph.nodes) if fixed else ():
         if (
             node.op in _PLACEHOLDERS
             and not node.function
@@ -463,11 +502,14 @@ def check_dangling(graph: Graph, batch_norms: Sequence[BatchNorm], path: str) ->
             and _IS_TRAINING.search(node.name)
             and not graph.consumers[number]
         ):
+            mode = "training" if fixed[0].mode == "train" else "inference"
             message = (
-                f"nothing reads the placeholder '{node.name}:0', and {_running(members)} "
-                "in training mode whatever is fed"
+                f"nothing reads the placeholder '{node.name}:0', and {_running(fixed)} "
+                f"in {mode} mode whatever is fed"
             )
-            yield _finding(graph, "BN205", members, message, path, Confidence.MEDIUM)
+            is_fed = step.feeds is not None and node.name in step.feeds
+            confidence = Confidence.HIGH if is_fed else Confidence.MEDIUM
+            yield _finding(graph, "BN205", fixed, message, path, confidence)
             return
 
 

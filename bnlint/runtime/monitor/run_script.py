@@ -6,15 +6,18 @@ script sets up first (environment variables, devices) still takes effect.
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import importlib.machinery
 import io
 import os
+import runpy
 import sys
 import sysconfig
 import types
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -24,7 +27,9 @@ import wrapt
 
 from bnlint.findings import FileError, Finding, Location, Related, Report, sorted_findings
 from bnlint.runtime.monitor.callbacks import keras_callback, named_layers
+from bnlint.runtime.monitor.eager import EagerModes
 from bnlint.runtime.monitor.session import SessionMonitor
+from bnlint.runtime.monitor.statistics import warn
 from bnlint.runtime.report import GraphReport
 
 _LIBRARIES = tuple(
@@ -34,6 +39,9 @@ _LIBRARIES = tuple(
         *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     }
 )
+_NORMALIZATION = "src.layers.normalization.batch_normalization"
+_TF_KERAS_OPTIMIZERS = "tf_keras.src.optimizers"
+_AUTOGRAPH = "__autograph_generated_file"
 _LOST_UPDATES = ("BN101", "BN105", "BN107")
 
 
@@ -69,31 +77,105 @@ def run_script(
       stop: end the script at the first finding, by a SystemExit inside its training step.
       on_findings: called as soon as there is something to say, while the script runs.
     """
-    inspector = _Inspector(str(script), stop, on_findings)
+    file = _main_file(script)
+    folder = str(script.resolve().parent)  # as Python does
+    run = _Program(str(script), folder, lambda: _run_as_main(file), lambda path: path == file)
+    return _run(run, arguments, stop, on_findings)
+
+
+def run_module(
+    module: str,
+    arguments: Iterable[str] = (),
+    *,
+    stop: bool = False,
+    on_findings: Callable[[list[Finding]], None] = lambda findings: None,
+) -> ScriptResult:
+    """Run a module or package as `python -m module` does; otherwise as `run_script`."""
+
+    def start() -> None:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+    return _run(_Program(module, os.getcwd(), start, _is_users), arguments, stop, on_findings)
+
+
+@dataclass(frozen=True)
+class _Program:
+    """What is run: its name on the command line, the first folder of its import path, how it is
+    started, and whether a file is the first of it in a traceback.
+    """
+
+    name: str
+    folder: str
+    start: Callable[[], None]
+    is_first: Callable[[str], bool]
+
+
+def _run(
+    program: _Program,
+    arguments: Iterable[str],
+    stop: bool,
+    on_findings: Callable[[list[Finding]], None],
+) -> ScriptResult:
+    inspector = _Inspector(program.name, stop, on_findings)
     inspector.attach()
     old_argv, old_path = sys.argv, list(sys.path)
-    sys.argv = [str(script), *arguments]
+    sys.argv = [program.name, *arguments]
     if not getattr(sys.flags, "safe_path", False):
-        sys.path[0] = str(script.resolve().parent)  # as Python does
+        sys.path[0] = program.folder
     try:
-        inspector.result.exit_code = _execute(script)
+        inspector.result.exit_code = _execute(program)
     finally:
         sys.argv, sys.path[:] = old_argv, old_path
         inspector.active = False
+    inspector.conclude()
     inspector.result.report.findings = sorted_findings(inspector.result.report.findings)
     return inspector.result
 
 
-def _execute(script: Path) -> int:
+class Attached:
+    """What `bnlint.attach` has found so far.
+
+    Attributes:
+      findings: every finding.
+    """
+
+    def __init__(self, on_finding: Callable[[Finding], None]) -> None:
+        def tell(found: list[Finding]) -> None:
+            for one in found:
+                self.findings.append(one)
+                on_finding(one)
+
+        self.findings: list[Finding] = []
+        self._inspector = _Inspector("<notebook>", False, tell)
+        self._inspector.attach()
+        atexit.register(self.conclude)
+
+    def conclude(self) -> None:
+        """Say what only the end of a training shows, and stop watching."""
+        if self._inspector.active:
+            self._inspector.conclude()
+
+
+def attach(on_finding: Callable[[Finding], None] = warn) -> Attached:
+    """Check every training that follows in this process, as `bnlint run` does: one line at the top
+    of a notebook.
+
+    Args:
+      on_finding: called with every finding; the default issues a `BatchNormWarning`.
+    """
+    return Attached(on_finding)
+
+
+def _execute(program: _Program) -> int:
     try:
-        _run_as_main(_main_file(script))
+        program.start()
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return int(end.code or 0)
         print(end.code, file=sys.stderr)
         return 1
     except BaseException as error:
-        _show(error, script)
+        _show(error, program)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
@@ -118,10 +200,10 @@ def _main_file(script: Path) -> str:
     return os.path.abspath(script)
 
 
-def _show(error: BaseException, script: Path) -> None:
+def _show(error: BaseException, program: _Program) -> None:
     """As Python shows it without bnlint: the traceback from the script's frame on."""
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename != _main_file(script):
+    while frames is not None and not program.is_first(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     # There are none where the script did not even start: a syntax error.
     sys.excepthook(type(error), error.with_traceback(frames), frames)
@@ -140,6 +222,8 @@ class _Inspector:
         self._on_findings = on_findings
         self._monitors: dict[int, _Watched] = {}
         self._created: weakref.WeakKeyDictionary[Any, Location] = weakref.WeakKeyDictionary()
+        self._busy = False
+        self._eager = EagerModes(self._tell, _user_line)
 
     def attach(self) -> None:
         """Patch each library when it is imported (at once, if it is already)."""
@@ -152,41 +236,102 @@ class _Inspector:
             ("tf_keras.src.engine.training", "Model.fit", self._fit),
         ]
         for package in ("keras", "tf_keras"):
-            module = f"{package}.src.layers.normalization.batch_normalization"
+            module = f"{package}.{_NORMALIZATION}"
             patches.append((module, "BatchNormalization.__init__", self._layer_init))
+        patches += [
+            (f"keras.{_NORMALIZATION}", "BatchNormalization.call", self._layer_call),
+            (f"tf_keras.{_NORMALIZATION}", "BatchNormalizationBase.call", self._layer_call),
+            ("keras.src.optimizers.base_optimizer", "BaseOptimizer.apply", self._apply),
+            (f"{_TF_KERAS_OPTIMIZERS}.optimizer", "_BaseOptimizer.apply_gradients", self._apply_to),
+            (
+                f"{_TF_KERAS_OPTIMIZERS}.legacy.optimizer_v2",
+                "OptimizerV2.apply_gradients",
+                self._apply_to,
+            ),
+        ]
         for module, name, wrapper in patches:
             wrapt.register_post_import_hook(_patcher(name, wrapper), module)
 
     def _session_run(self, wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
-        if self.active:
-            self._before_run(session.graph, *args, **kwargs)
+        if self.active and not self._busy:
+            self._before_run(session, *args, **kwargs)
         return wrapped(*args, **kwargs)
 
     def _make_callable(self, wrapped: Any, session: Any, args: Any, kwargs: Any) -> Any:
         if self.active and args:
-            self._before_run(session.graph, [*args[0].fetch, *args[0].target])
+            self._before_run(session, [*args[0].fetch, *args[0].target])
         return wrapped(*args, **kwargs)
 
     def _before_run(
-        self, graph: Any, fetches: Any, feed_dict: Any = None, *_: Any, **__: Any
+        self, session: Any, fetches: Any, feed_dict: Any = None, *_: Any, **__: Any
     ) -> None:
+        graph = session.graph
         watched = self._monitors.get(id(graph))
         if watched is None:
             watched = self._monitors[id(graph)] = _Watched(graph, self._script)
         monitor = watched.monitor
         if monitor.failure is not None:
             return
-        monitor.before_run(graph, fetches, feed_dict)
+        self._busy = True  # the monitor may read variables
+        try:
+            monitor.before_run(graph, fetches, feed_dict, session)
+        finally:
+            self._busy = False
         if monitor.failure is not None:
             self._failed(monitor.failure)
         if monitor.report is not None and not watched.counted:
             watched.counted = True
             self._count(monitor.report)
+        self._tell_fresh(watched)
+
+    def _tell_fresh(self, watched: _Watched) -> None:
         fresh = list(watched.fresh)
         watched.fresh.clear()
-        if fresh and monitor.report is not None:
-            report = monitor.report
-            self._tell([_with_op_lines(finding, graph, report) for finding in fresh])
+        if fresh:
+            report = watched.monitor.report or GraphReport()
+            self._tell([_with_op_lines(finding, watched.graph, report) for finding in fresh])
+
+    def conclude(self) -> None:
+        """What only the end of the script shows."""
+        self.active = False
+        for watched in self._monitors.values():
+            watched.monitor.conclude()
+            self._tell_fresh(watched)
+        self._eager.finish()
+        if self._eager.steps and self._eager.layers and not self.result.report.files:
+            self.result.report.files = 1
+
+    def _layer_call(self, wrapped: Any, layer: Any, args: Any, kwargs: Any) -> Any:
+        if self.active:
+            with self._watching():
+                given = args[1] if len(args) > 1 else kwargs.get("training")
+                self._eager.called(layer, given)
+        return wrapped(*args, **kwargs)
+
+    def _apply(self, wrapped: Any, optimizer: Any, args: Any, kwargs: Any) -> Any:
+        """Keras 3: `apply(grads, trainable_variables=None)`."""
+        if self.active:
+            with self._watching():
+                given = args[1] if len(args) > 1 else kwargs.get("trainable_variables")
+                self._eager.applied(optimizer._trainable_variables if given is None else given)
+        return wrapped(*args, **kwargs)
+
+    def _apply_to(self, wrapped: Any, optimizer: Any, args: Any, kwargs: Any) -> Any:
+        """tf-keras: `apply_gradients(grads_and_vars, ...)`, which may be a `zip`."""
+        if self.active and args:
+            args = (list(args[0]), *args[1:])
+            with self._watching():
+                self._eager.applied([variable for _, variable in args[0]])
+        return wrapped(*args, **kwargs)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """The training must not die of what watches it."""
+        try:
+            yield
+        except Exception as error:
+            self.active = False
+            self._failed(error)
 
     def _fit(self, wrapped: Any, model: Any, args: Any, kwargs: Any) -> Any:
         if not self.active or not _runs_eagerly():
@@ -225,8 +370,8 @@ class _Inspector:
         self.result.report.errors += report.errors
 
     def _tell(self, findings: list[Finding]) -> None:
-        known = {(one.code, one.location) for one in self.result.report.findings}
-        fresh = [one for one in findings if (one.code, one.location) not in known]
+        known = {_key(one) for one in self.result.report.findings}
+        fresh = [one for one in findings if _key(one) not in known]
         if not fresh:  # `fit` in a loop
             return
         self.result.report.findings += fresh
@@ -238,6 +383,12 @@ class _Inspector:
         message = f"the inspection failed: {type(error).__name__}: {error}"
         if all(known.message != message for known in self.result.report.errors):
             self.result.report.errors.append(FileError(self._script, message))
+
+
+def _key(finding: Finding) -> tuple[str, object]:
+    """What a finding is about: a layer in `fit`, seen by the callback and by its calls, is one."""
+    place = finding.location
+    return finding.code, place.node if finding.code == "BN209" and place.node else place
 
 
 def _patcher(name: str, wrapper: Callable[..., Any]) -> Callable[[Any], None]:
@@ -324,7 +475,18 @@ def _op_line(graph: Any, name: str) -> Location | None:
 def _user_line(frame: FrameType | None) -> Location | None:
     while frame is not None and not _is_users(frame.f_code.co_filename):
         frame = frame.f_back
-    return None if frame is None else _location(frame.f_code.co_filename, frame.f_lineno)
+    if frame is None:
+        return None
+    if os.path.basename(frame.f_code.co_filename).startswith(_AUTOGRAPH):
+        return _line_before_autograph()
+    return _location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _line_before_autograph() -> Location | None:
+    """AutoGraph writes a `tf.function` anew; TensorFlow's own stack has the lines of before."""
+    frames = sys.modules["tensorflow.python.util.tf_stack"].extract_stack()
+    own = [frame for frame in frames if _is_users(frame.filename)]
+    return _location(own[-1].filename, own[-1].lineno) if own else None
 
 
 def _is_users(path: str) -> bool:

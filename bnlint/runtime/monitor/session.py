@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from bnlint.findings import Finding, sorted_findings
-from bnlint.runtime.graph.train_ops import OPTIMIZER_OP
+from bnlint.findings import Confidence, Finding, sorted_findings
+from bnlint.runtime.monitor.session_modes import Run, SessionModes
 from bnlint.runtime.monitor.statistics import (
     OverheadBudget,
     Schedule,
@@ -33,14 +34,28 @@ def fetched_operations(fetches: Any, graph: Any) -> list[Any]:
     return [op for op in found if isinstance(op, tf.Operation)]
 
 
-def _quick_key(fetches: Any) -> Any:
-    """What the same fetches are recognized by at every step; None for dicts and nested lists."""
+def _quick_key(fetches: Any, feeds: Any) -> Any:
+    """What the same fetches and flags are recognized by at every step; None for dicts and nested
+    lists.
+    """
     key = tuple(fetches) if isinstance(fetches, list) else fetches
+    flags = _flags(feeds)
     try:
-        hash(key)
+        hash((key, flags))
     except TypeError:
         return None
-    return key
+    return key, flags
+
+
+def _flags(feeds: Any) -> tuple[tuple[Any, bool], ...]:
+    """What is fed with True or False, a tensor's identity or its name."""
+    if not isinstance(feeds, Mapping):
+        return ()
+    return tuple(
+        (key if isinstance(key, str) else id(key), bool(value))
+        for key, value in feeds.items()
+        if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool")
+    )
 
 
 def _element(item: Any, graph: Any) -> Any:
@@ -109,8 +124,9 @@ class SessionMonitor:
         self._path = path
         self._overhead = overhead
         self._on_finding = on_finding
-        self._training_fetches: dict[Any, bool] = {}
-        self._inspected: list[set[Any]] = []
+        self._modes = SessionModes(path)
+        self._known: dict[Any, tuple[Run, bool]] = {}
+        self._inspected: list[frozenset[int]] = []
         self._graph: Any = None
         self._readers: list[_Reader] = []
         self._schedule: Schedule | None = None
@@ -125,20 +141,21 @@ class SessionMonitor:
         """
         if self.failure is not None or (self._graph is not None and graph is not self._graph):
             return False
-        key = _quick_key(fetches)
-        if key is not None and key in self._training_fetches:
-            return self._training_fetches[key]
-        with self._guard():
-            operations = fetched_operations(fetches, graph)
-            slow_key = frozenset(op.name for op in operations)
-            trains = self._training_fetches.get(slow_key)
-            if trains is None:
-                trains = self._new_fetches(graph, operations, fetches, feeds, session)
-                self._remember(slow_key, trains)
-            if key is not None:
-                self._remember(key, trains)
-            return trains
-        return False
+        key = _quick_key(fetches, feeds)
+        found = None if key is None else self._known.get(key)
+        if found is None:
+            with self._guard():
+                found = self._new_fetches(graph, fetches, feeds, session)
+                if key is not None:
+                    self._remember(key, found)
+        if found is None:
+            return False
+        run, trains = found
+        if trains:
+            self._modes.trained(feeds)
+        elif run.training:
+            self._tell(self._modes.evaluated(run, feeds))
+        return trains
 
     def after_run(self, session: Any) -> None:
         """Call after every training step; reads the statistics when that is due."""
@@ -151,6 +168,13 @@ class SessionMonitor:
         if self.failure is None and self.watch is not None and self._step:
             self._read(session)
             self._tell(self.watch.conclude())
+        self.conclude()
+
+    def conclude(self) -> None:
+        """Call when nothing is run any more."""
+        if self.failure is None:
+            with self._guard():
+                self._tell(self._modes.finish())
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -160,34 +184,41 @@ class SessionMonitor:
             self.failure = error
             warn_failure(error)
 
-    def _remember(self, key: Any, trains: bool) -> None:
-        if len(self._training_fetches) >= _MAX_FETCH_SETS:
-            self._training_fetches.pop(next(iter(self._training_fetches)))
-        self._training_fetches[key] = trains
+    def _remember(self, key: Any, found: tuple[Run, bool]) -> None:
+        if len(self._known) >= _MAX_FETCH_SETS:
+            self._known.pop(next(iter(self._known)))
+        self._known[key] = found
 
-    def _new_fetches(
-        self, graph: Any, operations: list[Any], fetches: Any, feeds: Any, session: Any
-    ) -> bool:
-        """Whether these fetches train; inspects what they run if nothing like it has been yet."""
-        run = reached(operations)
-        optimizers = {op for op in run if OPTIMIZER_OP.fullmatch(op.type)}
-        wanted = set(fetched_operations(self._train_op, graph)) if self._train_op else None
-        if not (optimizers if wanted is None else wanted & set(operations)):
-            return False
-        if optimizers not in self._inspected and len(self._inspected) < _MAX_INSPECTIONS:
-            self._inspected.append(optimizers)
-            self._inspect(graph, fetches, feeds)
+    def _new_fetches(self, graph: Any, fetches: Any, feeds: Any, session: Any) -> tuple[Run, bool]:
+        """What these fetches run, and whether they train; inspects that if nothing like it has been
+        yet.
+        """
+        operations = fetched_operations(fetches, graph)
+        slow_key = (frozenset(op.name for op in operations), _flags(feeds))
+        if slow_key in self._known:
+            return self._known[slow_key]
+        run = self._modes.look(graph, operations, feeds)
+        trains = bool(run.writes)
+        if self._train_op:
+            trains = bool(set(fetched_operations(self._train_op, graph)) & set(operations))
+        self._remember(slow_key, (run, trains))
+        if trains and run.writes not in self._inspected and len(self._inspected) < _MAX_INSPECTIONS:
+            self._inspected.append(run.writes)
+            self._inspect(graph, fetches, feeds, session)
             if session is not None and self._overhead > 0 and self.watch is None:
-                self._start_watching(graph, session, {op.name for op in run})
-        return True
+                self._start_watching(graph, session, {op.name for op in reached(operations)})
+        return run, trains
 
-    def _inspect(self, graph: Any, fetches: Any, feeds: Any) -> None:
+    def _inspect(self, graph: Any, fetches: Any, feeds: Any, session: Any) -> None:
         from bnlint.runtime.inspect import inspect_graph
 
         self._graph = graph
         new = inspect_graph(
             graph, train_op=self._train_op, fetches=fetches, feeds=feeds, path=self._path
         )
+        new.findings = [
+            one for one in map(partial(_settled, graph, session, new), new.findings) if one
+        ]
         if self.report is None:
             self.report = new
             fresh = new.findings
@@ -247,6 +278,24 @@ def _reader(graph: Any, norm: BatchNormInfo, moves: bool) -> _Reader | None:
         return None
     # Ops inside functions (`tf.cond`) share their names; the variables don't.
     return _Reader(WatchedLayer(norm.moving_mean, norm.decay, moves), mean, variance)
+
+
+def _settled(graph: Any, session: Any, report: GraphReport, finding: Finding) -> Finding | None:
+    """Training in inference mode (BN204) is a mistake with statistics at their initial values, and
+    meant with any others: the session has them.
+    """
+    if finding.code != "BN204" or session is None:
+        return finding
+    norm = next((one for one in report.batch_norms if one.name == finding.location.node), None)
+    reader = None if norm is None else _reader(graph, norm, moves=False)
+    if reader is None:
+        return finding
+    try:
+        values = session.run((reader.mean, reader.variance))
+    except (RuntimeError, ValueError):  # closed, or not initialized
+        return finding
+    initial = Statistics("", *values).at_initial_values
+    return replace(finding, confidence=Confidence.HIGH) if initial else None
 
 
 def _read_tensor(graph: Any, variable: str) -> Any:
