@@ -27,25 +27,21 @@ def with_statistics(
     for name in by_name:
         by_last.setdefault(_last(name), []).append(name)
     found = []
-    used = set()
     for one in batch_norms:
         names = [name for name in (scope_of(one), one.name) if name in by_name]
         if one.kind == "keras" and not names and len(by_last.get(_last(one.name), ())) == 1:
             names = by_last[_last(one.name)]
         if names:
-            used.add(names[0])
             group = by_name[names[0]]
             one = replace(one, mean=Spread.of(group.mean), variance=Spread.of(group.variance))
         found.append(one)
-    rest = [
-        group
-        for name, group in by_name.items()
-        if name not in used
-        and (group.mean is not None or group.variance is not None or group.is_batch_norm)
-    ]
-    if any(one.kind == "keras" for one in batch_norms):
-        return tuple(found)  # the layers are known; files of tf-keras number their variables
-    return (*found, *map(_stored, rest))
+    if batch_norms:
+        return tuple(found)  # object-based files have names of their own for the same variables
+    return tuple(
+        _stored(group)
+        for group in by_name.values()
+        if group.mean is not None or group.variance is not None or group.is_batch_norm
+    )
 
 
 def _last(name: str) -> str:

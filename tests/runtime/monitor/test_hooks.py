@@ -128,9 +128,9 @@ def test_inference_mode_during_training_is_found() -> None:
     found: list[Finding] = []
     net = Net(updates=True)
     train(net, hook_of(found, overhead=1.0), steps=30, feed=lambda step: net.feed(step, False))
-    assert codes(found) == ["BN101"]
-    assert "still at their initial 0 and 1" in found[0].message
-    assert found[0].location.node == "fully_connected/BatchNorm/moving_mean"
+    assert codes(found) == ["BN205", "BN101"]
+    assert "still at their initial 0 and 1" in found[1].message
+    assert found[1].location.node == "fully_connected/BatchNorm/moving_mean"
 
 
 def test_a_decay_too_slow_is_told_at_the_end() -> None:
@@ -165,8 +165,42 @@ def test_evaluation_runs_are_no_training_steps() -> None:
     found: list[Finding] = []
     net = Net(updates=False)
     hook = hook_of(found)
-    train(net, hook, steps=3, fetches=net.accuracy)
+    train(net, hook, steps=3, fetches=net.accuracy, feed=lambda step: net.feed(step, False))
     assert found == [] and hook.report is None
+
+
+@pytest.mark.parametrize(
+    ("training", "same_batch", "expected"),
+    [(True, False, ["BN201"]), (True, True, []), (False, False, [])],
+)
+def test_an_evaluation_in_training_mode(
+    training: bool, same_batch: bool, expected: list[str]
+) -> None:
+    """Metrics of the batch that was just trained on are no evaluation."""
+    found: list[Finding] = []
+    net = Net(updates=True)
+    hook = hook_of(found, overhead=0.0)
+    trained, other = net.feed(0), net.feed(1)
+    with v1.train.MonitoredSession(hooks=[hook]) as session:
+        for _ in range(3):
+            session.run(net.train_op, trained)
+        fed = {**(trained if same_batch else other), net.is_training: training}
+        session.run(net.accuracy, fed)
+    assert codes(found) == expected
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_training_in_inference_mode(restored: bool) -> None:
+    """Statistics that were restored may be kept on purpose."""
+    found: list[Finding] = []
+    net = Net(updates=True, training=False)
+    (mean,) = [one for one in v1.global_variables() if "moving_mean" in one.name]
+    with v1.train.MonitoredSession(hooks=[hook_of(found, overhead=0.0)]) as session:
+        if restored:
+            session.run(mean.initializer, {mean.initializer.inputs[1]: np.full(16, 0.5)})
+        session.run(net.train_op, net.feed(0))
+    # The placeholder that is fed and that nothing reads is another mistake (BN205).
+    assert ("BN204" in codes(found)) is not restored
 
 
 def test_ever_new_fetches_are_told_apart() -> None:
