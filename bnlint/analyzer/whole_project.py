@@ -64,6 +64,16 @@ def _update_reads(module: Module, every: list[nodes.Node]) -> frozenset[Location
     return frozenset(map(module.facts.location, reads)) if mentions == len(reads) else None
 
 
+def _all_reads(parts: Iterable[frozenset[Location] | None]) -> frozenset[Location] | None:
+    """All of them; None if one is."""
+    together: set[Location] = set()
+    for part in parts:
+        if part is None:
+            return None
+        together |= part
+    return frozenset(together)
+
+
 def _reads_collection(node: nodes.Node) -> bool:
     """`tf.get_collection(tf.GraphKeys.UPDATE_OPS)`."""
     if not isinstance(node, nodes.Call) or not node.args:
@@ -118,6 +128,10 @@ class _Gathering:
         self.scopes_params = False
         self._direct: dict[int, list[Module]] = {}
         self.imported = {id(module): self._imported(module) for module in modules}
+        # What one program may import, once each: the modules of a package often import the same.
+        self.programs: dict[frozenset[int], list[Module]] = {}
+        for items in self.imported.values():
+            self.programs.setdefault(frozenset(map(id, items)), items)
         self.uses: dict[int, _Uses] = {}
 
     def fill(self) -> None:
@@ -135,11 +149,13 @@ class _Gathering:
         reads = {
             id(module): _update_reads(module, self.nodes[id(module)]) for module in self.modules
         }
+        by_program = {
+            members: _all_reads(reads.get(number, NO_READS) for number in members)
+            for members in self.programs
+        }
         for module in self.modules:
-            found = [reads.get(id(other), NO_READS) for other in self._together(module)]
-            known = [item for item in found if item is not None]
-            self.whole.update_reads[module.path] = (
-                NO_READS.union(*known) if len(known) == len(found) else None
+            self.whole.update_reads[module.path] = _all_reads(
+                found for members, found in by_program.items() if id(module) in members
             )
 
     # --- files -------------------------------------------------------------------------------
@@ -162,9 +178,9 @@ class _Gathering:
     def _together(self, module: Module) -> list[Module]:
         """Every module that some program may import together with `module`."""
         found: dict[int, Module] = {}
-        for other in self.modules:
-            if module in self.imported[id(other)]:
-                found |= {id(item): item for item in self.imported[id(other)]}
+        for members, items in self.programs.items():
+            if id(module) in members:
+                found |= {id(item): item for item in items}
         return list(found.values())
 
     def _calls(self, module: Module) -> Iterator[nodes.Call]:
