@@ -10,7 +10,7 @@ import enum
 import functools
 import io
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -75,6 +75,17 @@ class Location:
         if self.node:
             parts.append(self.node)
         return ":".join(parts)
+
+
+def text_key(place: Location) -> str:
+    """Under which name a place's text is kept: the file's path, with the cell in a notebook."""
+    return f"{place.path}:cell {place.cell}" if place.cell else place.path
+
+
+def line_at(texts: Mapping[str, str], place: Location) -> str | None:
+    """The source line of a place, without its end; None if it is not known."""
+    lines = lines_of(texts.get(text_key(place), ""))
+    return lines[place.line - 1].rstrip("\r\n") if 0 < place.line <= len(lines) else None
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,15 @@ class AnalysisResult:
         counts = [item for path, item in checked.counts.items() if path not in context]
         self.checked = sum(counts, self.checked)
 
+    def merge(self, other: AnalysisResult) -> None:
+        """Takes in what another part of the same run came to."""
+        self.findings = sorted_findings(dict.fromkeys([*self.findings, *other.findings]))
+        self.errors = list(dict.fromkeys([*self.errors, *other.errors]))
+        self.left = list(dict.fromkeys([*self.left, *other.left]))
+        self.context |= other.context
+        self.checked += other.checked
+        self.not_understood = sorted({*self.not_understood, *other.not_understood})
+
 
 def analyze(
     sources: Sequence[SourceText],
@@ -74,6 +83,7 @@ def analyze(
     engine: Engine | None = None,
     rules: Iterable[Rule] | None = None,
     keras: str = "",
+    others: Sequence[SourceText] = (),
 ) -> AnalysisResult:
     """Analyzes files together, as one project.
 
@@ -85,10 +95,12 @@ def analyze(
       cache, engine: results of earlier runs, and what does the work; neither changes the result.
       rules: run in this process and without a cache; every installed rule by default.
       keras: the Keras that the code is for: "tf1", "2" or "3"; "" to tell by the code.
+      others: files that may import the given ones. Like imported files, they are read along: what
+        is found is left out, unless a file of `sources` has a part in it.
     """
     run = _begun(cache, engine, rules, keras)
     run.progress = progress or run.progress
-    groups = run.groups(sources, follow_imports)
+    groups = run.groups(sources, follow_imports, others)
     context = {file.path: file.source.text for group in groups for file in group if file.is_context}
     result = AnalysisResult(context=context, errors=run.errors)
     blank = run.not_followed(groups)
@@ -98,6 +110,7 @@ def analyze(
             blank += group
     result.findings = sorted_findings(result.findings)
     result.errors = list(dict.fromkeys(result.errors))
+    result.errors += run.syntax_errors(blank, result.errors)
     result.not_understood = run.mentioning_batch_norm(blank, result.errors)
     return result
 
@@ -194,7 +207,12 @@ class _Run:
 
     # --- which files ---------------------------------------------------------------------
 
-    def groups(self, sources: Sequence[SourceText], follow_imports: bool) -> list[list[File]]:
+    def groups(
+        self,
+        sources: Sequence[SourceText],
+        follow_imports: bool,
+        others: Sequence[SourceText] = (),
+    ) -> list[list[File]]:
         """The parts of the project that have to be followed."""
         from bnlint.analyzer.interpreter.names import FRAMEWORKS
         from bnlint.analyzer.project.import_graph import File, components
@@ -204,6 +222,9 @@ class _Run:
         seeds = [file for file in files if mentions(file.source.text, FRAMEWORKS)]
         if not seeds:
             return []
+        importers = self._importers(files, others)
+        files += importers
+        seeds += [file for file in importers if mentions(file.source.text, FRAMEWORKS)]
         self._scans = self.cache.get(self._key("scan", file) for file in seeds)
         seeds = [
             file
@@ -214,15 +235,49 @@ class _Run:
         if follow_imports:
             files += self._context(files, seeds)
         groups = components(files, FRAMEWORKS, self._scan)
+        groups = [group for group in groups if not all(file.is_context for file in group)]
         self.cache.put(self._new_scans)
         self._scans, self._new_scans = {}, {}
         self._files = files
         return groups
 
+    def _importers(self, files: list[File], others: Sequence[SourceText]) -> list[File]:
+        """Those of the others that import one of the files, directly or through others."""
+        from bnlint.analyzer.project.import_graph import File
+        from bnlint.analyzer.project.imported_files import Disk
+
+        disk = Disk()
+        waiting: list[tuple[File, set[str]]] = []
+        for source in others:
+            file = File(source, is_context=True)
+            file.scan = self._scan(file)
+            waiting.append((file, set(map(os.path.abspath, disk.imported_paths(file)))))
+        found: list[File] = []
+        reached = {os.path.abspath(file.path) for file in files}
+        while reached:
+            near = [file for file, imported in waiting if not reached.isdisjoint(imported)]
+            waiting = [item for item in waiting if reached.isdisjoint(item[1])]
+            found += near
+            reached = {os.path.abspath(file.path) for file in near}
+        return found
+
     def not_followed(self, groups: list[list[File]]) -> list[File]:
         """The files in none of the groups."""
         followed = {id(file) for group in groups for file in group}
         return [file for file in self._files if id(file) not in followed]
+
+    def syntax_errors(self, files: list[File], errors: list[FileError]) -> list[FileError]:
+        """What is wrong with those of the files that mention batch norm, and were not parsed since
+        nothing in them begins a program: a file that cannot be read may hide one."""
+        from bnlint.analyzer.tasks import parse
+
+        wanted = set(self.mentioning_batch_norm(files, errors))
+        parsed = {file.path: parse(file.source.text) for file in files if file.path in wanted}
+        return [
+            FileError(path, item.error, item.line, column=item.column)
+            for path, item in parsed.items()
+            if item.error and item.fatal
+        ]
 
     def mentioning_batch_norm(self, files: list[File], errors: list[FileError]) -> list[str]:
         """Paths of those that import a framework and write of batch norm outside of comments.
@@ -347,9 +402,10 @@ class _Run:
             part
             for file in group
             for part in (
-                file.path.encode("utf-8", "surrogateescape"),
-                file.name.encode("utf-8", "surrogateescape"),
-                "\0".join(file.place).encode("utf-8", "surrogateescape"),
+                # A name that another locale decodes otherwise is another name: findings hold it.
+                file.path.encode("utf-8", "surrogatepass"),
+                file.name.encode("utf-8", "surrogatepass"),
+                "\0".join(file.place).encode("utf-8", "surrogatepass"),
                 self._digest(file),
             )
         ]

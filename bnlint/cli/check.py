@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,7 +20,8 @@ from bnlint.cli.last_resort import debug_option
 from bnlint.cli.progress import progress_bar
 from bnlint.execution.progress import Progress
 from bnlint.findings import Confidence, FileError
-from bnlint.lint.config import Config, ConfigError, check_selectors, find_config, load_config
+from bnlint.lint.config import Config, ConfigError, Settings, check_selectors, matches
+from bnlint.lint.importers import around
 from bnlint.lint.run import LintRun, Stdin, collect, lint
 from bnlint.reporting import FORMATS, WITH_REPAIRS, render
 from bnlint.reporting.escapes import printable
@@ -26,10 +29,14 @@ from bnlint.reporting.replacements import Repairs
 from bnlint.sources.files import MAX_BYTES, Source, source_from_bytes
 
 
-def _split(value: str | None, option: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return check_selectors([item.strip() for item in value.split(",") if item.strip()], option)
+def _selectors(values: Sequence[str], option: str) -> tuple[str, ...]:
+    """What an option names, repeated or separated by commas."""
+    items = [item.strip() for value in values for item in value.split(",")]
+    return check_selectors([item for item in items if item], option)
+
+
+def _rules(option: str, help: str) -> Callable[[Any], Any]:
+    return click.option(option, multiple=True, shell_complete=complete_rule, help=help)
 
 
 def _reports(
@@ -45,31 +52,41 @@ def _reports(
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(allow_dash=True))
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="Output.")
-@click.option(
-    "--select",
-    shell_complete=complete_rule,
-    help="Codes, prefixes or names to report, separated by commas.",
-)
-@click.option(
-    "--ignore", shell_complete=complete_rule, help="Codes, prefixes or names to leave out."
-)
-@click.option("--exclude", multiple=True, help="Pattern (gitignore syntax) to leave out.")
-@click.option("--confidence", type=click.Choice(["low", "medium", "high"]),
-              help="Least confidence to report (default: medium).")  # fmt: skip
-@click.option("--baseline", help="File of known findings, which are not reported.")
-@click.option("--write-baseline", is_flag=True, help="Write today's findings to the baseline.")
-@click.option("--statistics", is_flag=True, help="Count the findings of each rule.")
-@click.option("--verbose", "-v", is_flag=True,
-              help="Name the programs that were not followed to their end.")  # fmt: skip
 @click.option("--fix", is_flag=True, help="Repair what can be repaired safely.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: repair more.")
 @click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
-@click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
-@click.option("--config", "config_file", help="A pyproject.toml (default: the nearest).")
+@_rules("--select", "Codes, prefixes or names to report, separated by commas; may be repeated.")
+@_rules("--extend-select", "More to report, besides what the settings select.")
+@_rules("--ignore", "Codes, prefixes or names to leave out.")
+@_rules("--fixable", "Rules whose repairs --fix makes (default: all).")
+@_rules("--unfixable", "Rules whose repairs --fix does not make.")
+@click.option("--confidence", type=click.Choice(["low", "medium", "high"]),
+              help="Least confidence to report (default: medium).")  # fmt: skip
+@click.option("--exclude", "--extend-exclude", multiple=True,
+              help="Pattern (gitignore syntax) to leave out, besides the settings'.")  # fmt: skip
+@click.option("--force-exclude", is_flag=True,
+              help="Leave out named files, too, in caches and environments.")  # fmt: skip
+@click.option("--importers/--no-importers", default=True,
+              help="Also follow what imports the files that are named (default).")  # fmt: skip
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="Output.")
 @click.option("--output-file", help="Write the report to this file.")
 @click.option("--report", "reports", multiple=True, metavar="FORMAT=FILE", callback=_reports,
               help="Also write the report to this file, in one run; may be repeated.")  # fmt: skip
+@click.option("--statistics", is_flag=True, help="Count the findings of each rule.")
+@click.option("--verbose", "-v", is_flag=True,
+              help="Name the programs that were not followed to their end.")  # fmt: skip
+@click.option("--quiet", "-q", is_flag=True, help="Print findings and errors, nothing else.")
+@click.option("--show-files", is_flag=True, help="Print which files would be linted.")
+@click.option("--show-settings", is_flag=True, help="Print the settings of each path.")
+@click.option("--baseline", help="File of known findings, which are not reported.")
+@click.option("--write-baseline", is_flag=True, help="Write today's findings to the baseline.")
+@click.option("--add-ignore", is_flag=True,
+              help="Silence today's findings by comments on their lines.")  # fmt: skip
+@click.option("--exit-zero", is_flag=True, help="Exit 0 even if there are findings.")
+@click.option("--exit-non-zero-on-fix", is_flag=True, help="Exit 1 if --fix changed something.")
+@click.option("--config", "config_file",
+              help="A pyproject.toml or bnlint.toml (default: each file's nearest).")  # fmt: skip
+@click.option("--isolated", is_flag=True, help="Ignore all files of settings.")
 @click.option("--stdin-filename", default="stdin.py", help="File name for code read from '-'.")
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes.")
 @engine_options
@@ -111,47 +128,119 @@ def _watch(paths: tuple[str, ...], options: dict[str, Any]) -> int:
 
 
 def _check(paths: tuple[str, ...], options: dict[str, Any]) -> int:
-    config = _settings(paths, options)
-    if options["write_baseline"] and not config.baseline:
-        raise ConfigError("--write-baseline needs --baseline FILE")
+    settings = _settings(options)
+    for path in paths:
+        settings.check("." if path == "-" else path)
+    if options["show_settings"]:
+        return _show_settings(paths, settings)
     stdin = _read_stdin(options["stdin_filename"]) if "-" in paths else None
+    if options["show_files"]:
+        with progress_bar() as progress:
+            sources, errors = _read(paths, settings, options, stdin, progress)
+        click.echo("".join(f"{printable(source.path)}\n" for source in sources), nl=False)
+        return _told(errors)
+    return _linted(paths, settings, options, stdin)
+
+
+def _linted(
+    paths: tuple[str, ...], settings: Settings, options: dict[str, Any], stdin: Stdin | None
+) -> int:
+    root = settings.of(_first(paths)).root
     with contextlib.ExitStack() as ending:
         with progress_bar() as progress:
-            sources, errors = _read(paths, config, stdin, progress)
-            cache = ending.enter_context(contextlib.closing(_cache(config, options)))
+            sources, errors = _read(paths, settings, options, stdin, progress)
+            others = around(sources, paths, settings) if options["importers"] else []
+            cache = ending.enter_context(contextlib.closing(_cache(root, options)))
             engine = ending.enter_context(contextlib.closing(open_engine(options, len(sources))))
-            run = lint(sources, config, errors, progress, cache, engine)
+            run = lint(sources, settings, errors, progress, cache, engine, others)
+        run.report.errors += settings.errors
+        if not (sources or errors):
+            _warn(f"nothing to lint: no Python file or notebook in {', '.join(paths)}", options)
         if options["write_baseline"]:
-            return _write_baseline(run, config)
-        if config.baseline:
-            from bnlint.lint.baseline import apply_baseline
+            return _write_baseline(run, settings, paths)
+        _leave_out_known(run, settings, options)
+        if options["add_ignore"]:
+            from bnlint.cli.fix import add_ignores
 
-            apply_baseline(config.baseline, run.report, run.texts())
+            return _told(add_ignores(run, [root, *_folders(paths)]))
         if options["fix"] or options["diff"]:
             from bnlint.cli.fix import Tree, fix
 
-            run = fix(run, Tree(config, _roots(paths, config), cache, stdin), options)
-        return _finish(run, options, stdin is not None)
+            _keep_fixable(run, options)
+            before = run
+            run = fix(run, Tree(settings, [root, *_folders(paths)], cache, stdin), options)
+            changed = run is not before
+        else:
+            changed = False
+        code = _finish(run, options, stdin is not None)
+        return max(code, 1) if changed and options["exit_non_zero_on_fix"] else code
 
 
-def _cache(config: Config, options: dict[str, Any]) -> Cache:
+def _cache(root: str, options: dict[str, Any]) -> Cache:
     if options["no_cache"]:
         return Cache()
-    return Cache(options["cache_dir"] or user_folder(), config.root)
+    return Cache(options["cache_dir"] or user_folder(), root)
 
 
-def _roots(paths: tuple[str, ...], config: Config) -> list[str]:
+def _first(paths: tuple[str, ...]) -> str:
+    return "." if paths[0] == "-" else paths[0]
+
+
+def _warn(text: str, options: dict[str, Any]) -> None:
+    if not options["quiet"]:
+        click.echo(f"warning: {printable(text)}", err=True)
+
+
+def _told(errors: Sequence[FileError]) -> int:
+    """Prints what could not be read or written; the exit code."""
+    for error in errors:
+        click.echo(f"error: {printable(f'{error.location}: {error.message}')}", err=True)
+    return 2 if errors else 0
+
+
+def _keep_fixable(run: LintRun, options: dict[str, Any]) -> None:
+    """Only the chosen rules' repairs are made."""
+    fixable = _selectors(options["fixable"], "--fixable")
+    unfixable = _selectors(options["unfixable"], "--unfixable")
+    run.report.findings = [
+        finding
+        if (not fixable or matches(finding.code, fixable)) and not matches(finding.code, unfixable)
+        else replace(finding, fix=None)
+        for finding in run.report.findings
+    ]
+
+
+def _folders(paths: tuple[str, ...]) -> list[str]:
     """The folders that are linted."""
     named = [path for path in paths if path != "-"]
-    folders = [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in named]
-    return [config.root, *folders]
+    return [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in named]
 
 
-def _write_baseline(run: LintRun, config: Config) -> int:
-    from bnlint.lint.baseline import write_baseline
+def _write_baseline(run: LintRun, settings: Settings, paths: tuple[str, ...]) -> int:
+    if not any(settings.of(path).baseline for path in paths):
+        raise ConfigError("--write-baseline needs --baseline FILE")
+    from bnlint.lint.known import renew_baselines
 
-    write_baseline(config.baseline, run.report, run.texts())
-    click.echo(f"Wrote {len(run.report.findings)} findings to {config.baseline}", err=True)
+    for path, count in renew_baselines(run, settings).items():
+        click.echo(f"{path}: {count} known {'finding' if count == 1 else 'findings'}", err=True)
+    return 0
+
+
+def _leave_out_known(run: LintRun, settings: Settings, options: dict[str, Any]) -> None:
+    if not any(settings.of(path).baseline for path in run.texts()):
+        return
+    from bnlint.lint.known import apply_baselines
+
+    for note in apply_baselines(run, settings):
+        _warn(note, options)
+
+
+def _show_settings(paths: tuple[str, ...], settings: Settings) -> int:
+    for path in paths:
+        config = settings.of("." if path == "-" else path)
+        click.echo(f"{printable(path)}: {config.file or 'no file of settings'}")
+        for name, value in config.shown().items():
+            click.echo(f"  {name} = {printable(str(value))}")
     return 0
 
 
@@ -164,21 +253,26 @@ def _finish(run: LintRun, options: dict[str, Any], from_stdin: bool) -> int:
     return 0 if code == 1 and options["exit_zero"] else code
 
 
-def _settings(paths: tuple[str, ...], options: dict[str, Any]) -> Config:
-    if options["config_file"]:
-        file: Path | None = Path(options["config_file"])
-    else:
-        start = Path(paths[0] if paths[0] != "-" else ".")
-        file = find_config(str(start if start.is_dir() else start.parent))
+def _settings(options: dict[str, Any]) -> Settings:
     confidence = options["confidence"]
-    config = load_config(file)
-    return config.but(
-        select=_split(options["select"], "--select"),
-        ignore=_split(options["ignore"], "--ignore"),
-        exclude=(*config.exclude, *options["exclude"]),
-        confidence=Confidence(confidence) if confidence else None,
-        baseline=options["baseline"],
-    )
+    extended = _selectors(options["extend_select"], "--extend-select")
+    # A baseline is of all findings: what is written does not depend on what is asked for today.
+    narrowed = not options["write_baseline"]
+    select = _selectors(options["select"], "--select") if narrowed else ()
+    ignore = _selectors(options["ignore"], "--ignore") if narrowed else ()
+
+    def override(config: Config) -> Config:
+        selected = select or config.select
+        return config.but(
+            select=(*selected, *extended) if selected else (),
+            ignore=ignore,
+            exclude=(*config.exclude, *options["exclude"]),
+            confidence=Confidence(confidence) if confidence else None,
+            baseline=options["baseline"],
+        )
+
+    file = options["config_file"]
+    return Settings(override, Path(file) if file else None, options["isolated"])
 
 
 def _read_stdin(name: str) -> Stdin:
@@ -189,9 +283,14 @@ def _read_stdin(name: str) -> Stdin:
 
 
 def _read(
-    paths: tuple[str, ...], config: Config, stdin: Stdin | None, progress: Progress
+    paths: tuple[str, ...],
+    settings: Settings,
+    options: dict[str, Any],
+    stdin: Stdin | None,
+    progress: Progress,
 ) -> tuple[list[Source], list[FileError]]:
-    sources, errors = collect([path for path in paths if path != "-"], config, progress)
+    named = [path for path in paths if path != "-"]
+    sources, errors = collect(named, settings, progress, force_exclude=options["force_exclude"])
     if stdin is not None:
         sources = [source for source in sources if source.path != stdin.name]
         source = source_from_bytes(stdin.data, stdin.name)
@@ -205,7 +304,7 @@ def _read(
 def _write(run: LintRun, options: dict[str, Any], stream: TextIO) -> None:
     """Writes the report, and the others that are asked for."""
     color = {"always": True, "never": False, "auto": None}[options["color"]]
-    chosen = {name: options[name] for name in ("statistics", "verbose")}
+    chosen = {name: options[name] for name in ("statistics", "verbose", "quiet")}
     arguments = {"sources": run.texts(), "color": color, **chosen}
     targets = [(options["format_"], options["output_file"]), *options["reports"]]
     if any(format_ in WITH_REPAIRS for format_, _ in targets):

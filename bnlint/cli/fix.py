@@ -14,9 +14,11 @@ import click
 
 from bnlint.analyzer.cache import Cache
 from bnlint.findings import FileError, internal_error, lines_of
-from bnlint.lint.config import Config
+from bnlint.lint.config import Config, Settings
 from bnlint.lint.fixes import fix_sources
+from bnlint.lint.ignore_comments import ignored_text
 from bnlint.lint.run import LintRun, Stdin, lint
+from bnlint.reporting.counts import count
 from bnlint.reporting.escapes import printable, printable_line
 from bnlint.sources.atomic_write import rewrite
 from bnlint.sources.files import MAX_BYTES, Source, source_from_bytes
@@ -32,7 +34,7 @@ class Tree:
       stdin: code whose repaired text goes to stdout, and not into any file.
     """
 
-    config: Config
+    config: Config | Settings
     roots: list[str]
     cache: Cache
     stdin: Stdin | None
@@ -53,13 +55,32 @@ def fix(run: LintRun, tree: Tree, options: dict[str, Any]) -> LintRun:
         return run
     failed = _write_all(run, changed, tree)
     if changed:
-        click.echo(f"Fixed {len(changed)} file(s).", err=True)
+        click.echo(f"Fixed {count(len(changed), 'file')}.", err=True)
     sources = [
         replace(item, text=changed.get(path, item.text)) for path, item in run.sources.items()
     ]
     left = lint(sources, tree.config, cache=tree.cache) if changed else run
     left.report.errors = list(dict.fromkeys([*left.report.errors, *run.report.errors, *failed]))
     return left
+
+
+def add_ignores(run: LintRun, roots: list[str]) -> list[FileError]:
+    """Silences every finding in the linted files by a comment on its line; what failed."""
+    changed: dict[str, str] = {}
+    failed = []
+    places = [(finding.location, finding.code) for finding in run.report.findings]
+    for place, code in sorted(places, reverse=True):
+        source = run.sources.get(place.path)
+        if source is None or place.cell:
+            where = "a notebook" if place.cell else "not among the linted files"
+            failed.append(FileError(place.path, f"{code} is not silenced: {where}"))
+            continue
+        text = ignored_text(changed.get(place.path, source.text), place.line, code)
+        if text is not None:
+            changed[place.path] = text
+    failed += _write_all(run, changed, Tree(Config(), roots, Cache(), None))
+    click.echo(f"Silenced findings in {count(len(changed), 'file')}.", err=True)
+    return failed
 
 
 def _write_all(run: LintRun, changed: dict[str, str], tree: Tree) -> list[FileError]:

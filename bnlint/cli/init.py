@@ -121,4 +121,5 @@ def _show(path: Path, before: str, after: str) -> None:
         str(path),
     )
     for line in lines:
-        click.echo(line if line.endswith("\n") else line + "\n\\ No newline at end of file")
+        no_end = "" if line.endswith("\n") else "\n\\ No newline at end of file\n"
+        click.echo(line + no_end, nl=False)

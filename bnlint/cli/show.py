@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.cli.engine import engine_options, open_engine
 from bnlint.cli.last_resort import debug_option
 from bnlint.findings import Location
-from bnlint.lint.config import Config, ConfigError, find_config, load_config
+from bnlint.lint.config import Config, ConfigError, Settings
 from bnlint.lint.run import collect
 from bnlint.program.outline import Overview
 from bnlint.reporting.escapes import printable
@@ -68,11 +67,14 @@ def show(paths: tuple[str, ...], **options: Any) -> None:
 def _described(
     paths: tuple[str, ...], options: dict[str, Any]
 ) -> tuple[Overview, dict[str, Source]]:
-    config = _settings(paths, options)
-    sources, errors = collect(paths, config)
+    settings = _settings(options)
+    for path in paths:
+        settings.check(path)
+    sources, errors = collect(paths, settings)
+    errors += settings.errors
     cache = Cache()
     if not options["no_cache"]:
-        cache = Cache(options["cache_dir"] or user_folder(), config.root)
+        cache = Cache(options["cache_dir"] or user_folder(), settings.of(paths[0]).root)
     engine = open_engine(options, len(sources))
     try:
         overview = describe(sources, cache=cache, engine=engine)
@@ -83,10 +85,10 @@ def _described(
     return overview, {source.path: source for source in sources}
 
 
-def _settings(paths: tuple[str, ...], options: dict[str, Any]) -> Config:
+def _settings(options: dict[str, Any]) -> Settings:
     file = options["config_file"]
-    if not file:
-        folder = paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0])
-        file = find_config(folder or ".")
-    config = load_config(Path(file) if file else None)
-    return config.but(exclude=(*config.exclude, *options["exclude"]))
+
+    def override(config: Config) -> Config:
+        return config.but(exclude=(*config.exclude, *options["exclude"]))
+
+    return Settings(override, Path(file) if file else None)

@@ -1,72 +1,119 @@
-"""Baselines: findings that were there before bnlint came."""
+"""Baselines: findings that were there before bnlint came, in a file that people can review."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 
-from bnlint.findings import Finding, Report, lines_of
+import msgspec
+
+from bnlint.findings import Finding, line_at
 from bnlint.lint.config import ConfigError
 from bnlint.lint.save import save
-from bnlint.reporting.machine import fingerprint
 from bnlint.sources.regular import read_regular
 
-MAX_BYTES = 64 * 1024 * 1024  # about a million findings
+MAX_BYTES = 64 * 1024 * 1024  # some hundred thousand findings
+VERSION = 2
 
 
-def _key(finding: Finding, texts: Mapping[str, str], root: str) -> str:
-    """The finding's fingerprint over its line's text, so that shifted lines stay known.
+class Entry(msgspec.Struct, forbid_unknown_fields=True):
+    """A known finding.
 
-    Its path counts from the baseline's folder, however the run was told where to look.
+    Attributes:
+      code: of its rule. path: of its file, from the baseline's folder, with slashes.
+      text: its line, or its op, layer or variable, by which it is known when lines have moved.
+      message: for the reader. count: how many such findings the file has.
     """
-    lines = lines_of(texts.get(finding.location.path, ""))
-    number = finding.location.line
-    relative = os.path.relpath(finding.location.path, root).replace(os.sep, "/")
-    known = replace(finding, location=replace(finding.location, path=relative))
-    return fingerprint(known, lines[number - 1].rstrip("\r\n") if 0 < number <= len(lines) else "")
+
+    code: str
+    path: str
+    text: str
+    message: str
+    count: int = 1
 
 
-def write_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
-    """Writes every finding of `report`, with how often each occurs.
+class Baseline(msgspec.Struct):
+    """A file of known findings."""
+
+    version: int
+    findings: list[Entry]
+
+
+def entries_of(path: str, findings: Iterable[Finding], texts: Mapping[str, str]) -> list[Entry]:
+    """Findings as entries of the baseline `path`, sorted."""
+    known: dict[tuple[str, str, str], Entry] = {}
+    for finding in findings:
+        entry = _entry(finding, texts, os.path.dirname(path) or ".")
+        same = known.setdefault((entry.code, entry.path, entry.text), entry)
+        if same is not entry:
+            same.count += 1
+    return sorted(known.values(), key=lambda entry: (entry.path, entry.code, entry.text))
+
+
+def _entry(finding: Finding, texts: Mapping[str, str], root: str) -> Entry:
+    place = finding.location
+    relative = os.path.relpath(place.path, root).replace(os.sep, "/")
+    text = (line_at(texts, place) or "").strip() or place.node
+    return Entry(finding.code, relative, text, finding.message)
+
+
+def write_baseline(path: str, entries: list[Entry]) -> None:
+    """Writes a baseline.
 
     Raises:
       ConfigError: the file cannot be written.
     """
-    root = os.path.dirname(path) or "."
-    counts = Counter(_key(finding, texts, root) for finding in report.findings)
-    record = {"version": 1, "findings": dict(sorted(counts.items()))}
-    save(path, json.dumps(record, indent=2) + "\n")
+    record = msgspec.to_builtins(Baseline(VERSION, entries))
+    save(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def apply_baseline(path: str, report: Report, texts: Mapping[str, str]) -> None:
-    """Takes the findings that the baseline knows out of `report`.
+def read_baseline(path: str) -> list[Entry]:
+    """The entries of a baseline.
 
     Raises:
       ConfigError: the file cannot be read or is not a baseline.
     """
     try:
-        record = json.loads(read_regular(path, MAX_BYTES).decode("utf-8"))
-        left = Counter({str(key): int(count) for key, count in record["findings"].items()})
+        baseline = msgspec.json.decode(read_regular(path, MAX_BYTES), type=Baseline)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a bnlint baseline ({error})") from error
+    if baseline.version != VERSION:
+        raise ConfigError(
+            f"{path}: written by another version of bnlint; write it again (--write-baseline)"
+        )
+    return baseline.findings
+
+
+def unknown(
+    path: str, findings: Iterable[Finding], texts: Mapping[str, str]
+) -> tuple[list[Finding], list[Entry]]:
+    """(findings that the baseline `path` does not know, what is left of its entries).
+
+    A finding is known by code, path and text; where its entry's file is gone, by code and text, so
+    that a renamed file's findings stay known.
+
+    Raises:
+      ConfigError: the baseline cannot be read or is not one.
+    """
+    root = os.path.dirname(path) or "."
+    left = read_baseline(path)
+    by_place = {(entry.code, entry.path, entry.text): entry for entry in left}
+    moved = {
+        (entry.code, entry.text): entry
+        for entry in left
+        if not os.path.lexists(os.path.join(root, entry.path))
+    }
     kept = []
-    for finding in report.findings:
-        key = _key(finding, texts, os.path.dirname(path) or ".")
-        if left[key] > 0:
-            left[key] -= 1
-            report.suppressed += 1
+    for finding in findings:
+        asked = _entry(finding, texts, root)
+        entry = by_place.get((asked.code, asked.path, asked.text))
+        if entry is None or not entry.count:
+            entry = moved.get((asked.code, asked.text))
+        if entry is not None and entry.count:
+            entry.count -= 1
         else:
             kept.append(finding)
-    report.findings = kept
+    return kept, [entry for entry in left if entry.count]

@@ -1,16 +1,19 @@
-"""Settings: `[tool.bnlint]` in pyproject.toml, overridden by command-line options."""
+"""Settings: `[tool.bnlint]` in pyproject.toml, or bnlint.toml, overridden by options."""
 
 from __future__ import annotations
 
+import difflib
+import functools
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bnlint.findings import Confidence, Finding
+from bnlint.findings import Confidence, FileError, Finding
 from bnlint.registry import all_rules
+from bnlint.sources.files import DEFAULT_EXCLUDES
 from bnlint.sources.ignore_patterns import IgnorePatterns
 from bnlint.sources.regular import read_regular
 
@@ -20,6 +23,8 @@ else:
     import tomli as tomllib
 
 
+OWN_FILE = "bnlint.toml"
+SETTINGS = ("select", "ignore", "exclude", "confidence", "baseline", "keras", "per-file-ignores")
 MAX_BYTES = 1024 * 1024  # of a settings file
 MAX_ITEMS = 1000  # of a list of settings
 _NESTING = 1000  # levels of calls: tables and lists nest a few deep
@@ -42,6 +47,7 @@ class Config:
       keras: the Keras that the code is for: "tf1" (TensorFlow 1), "2" (tf.keras until 2.15,
         tf-keras), "3"; "" to tell by the code.
       root: the folder that patterns are relative to.
+      file: where the settings come from; None if they are the defaults.
     """
 
     select: tuple[str, ...] = ()
@@ -52,11 +58,28 @@ class Config:
     baseline: str = ""
     keras: str = ""
     root: str = "."
+    file: Path | None = None
 
     def but(self, **changes: Any) -> Config:
         """A copy with the given settings replaced; None and () leave the old value."""
         given = {key: value for key, value in changes.items() if value not in (None, ())}
         return replace(self, **given)
+
+    def shown(self) -> dict[str, Any]:
+        """The settings by their names in files."""
+        return {
+            "select": list(self.select) or ["ALL"],
+            "ignore": list(self.ignore),
+            "exclude": list(self.exclude),
+            "confidence": self.confidence.value,
+            "baseline": self.baseline,
+            "keras": self.keras,
+            "per-file-ignores": {key: list(codes) for key, codes in self.per_file_ignores.items()},
+        }
+
+    def of(self, path: str) -> Config:
+        """These settings, whatever the file (see Settings.of)."""
+        return self
 
     def reports(self, finding: Finding) -> bool:
         """The settings let this finding through."""
@@ -67,6 +90,16 @@ class Config:
             for pattern, codes in self.per_file_ignores.items()
             if self._path_matches(finding.location.path, pattern)
         )
+
+    def excludes(self, path: str, *, defaults: bool = False) -> bool:
+        """`exclude` (or with `defaults` the usual caches and environments) names this file, or a
+        folder above it."""
+        patterns = IgnorePatterns([*(DEFAULT_EXCLUDES if defaults else ()), *self.exclude])
+        names = os.path.relpath(path, self.root).split(os.sep)
+        if os.pardir in names:
+            return False
+        folders = any(patterns.match_entry(names[:end], True) for end in range(1, len(names)))
+        return folders or patterns.match_entry(names, False)
 
     def enabled(self, code: str) -> bool:
         """`select` and `ignore` leave this rule on; the more specific of the two wins."""
@@ -81,9 +114,9 @@ class Config:
 def _code(selector: str) -> str:
     """A selector as a code or prefix; rule names become codes."""
     for rule in all_rules().values():
-        if rule.name == selector:
+        if rule.name == selector.lower():
             return rule.code
-    return selector
+    return selector.upper()
 
 
 def specificity(code: str, selectors: Iterable[str]) -> int:
@@ -98,6 +131,13 @@ def specificity(code: str, selectors: Iterable[str]) -> int:
     return max(lengths)
 
 
+@functools.cache
+def covered(selector: str) -> frozenset[str]:
+    """The codes that a code, prefix or name covers; none if it is none of these."""
+    code = _code(selector)
+    return frozenset(known for known in all_rules() if code == "ALL" or known.startswith(code))
+
+
 def matches(code: str, selectors: Iterable[str]) -> bool:
     """Some selector covers `code`."""
     return specificity(code, selectors) > 0
@@ -107,22 +147,37 @@ def check_selectors(selectors: Iterable[str], where: str) -> tuple[str, ...]:
     """The selectors, or ConfigError for one that covers no rule."""
     result = tuple(selectors)
     for selector in result:
-        known = selector == "ALL" or any(
-            code.startswith(_code(selector)) for code in all_rules() if selector
-        )
-        if not known:
-            raise ConfigError(f"{where}: unknown rule {selector!r} (see `bnlint rules`)")
+        if not selector or not covered(selector):
+            names = [name for rule in all_rules().values() for name in (rule.code, rule.name)]
+            hint = did_you_mean(selector, names) or " (see `bnlint rules`)"
+            raise ConfigError(f"{where}: unknown rule {selector!r}{hint}")
     return result
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ ": did you mean 'ignore'?", or "" if nothing is like `word`."""
+    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1)
+    original = {name.lower(): name for name in known}
+    return f": did you mean {original[close[0]]!r}?" if close else ""
+
+
 def find_config(start: str) -> Path | None:
-    """The nearest pyproject.toml with `[tool.bnlint]`, from `start` upward."""
+    """The nearest bnlint.toml, or pyproject.toml with `[tool.bnlint]`, from `start` upward.
+
+    Raises:
+      ConfigError: a pyproject.toml on the way cannot be read.
+    """
     folder = Path(os.path.abspath(start))
-    for candidate in (folder, *folder.parents):
-        file = candidate / "pyproject.toml"
-        if os.path.lexists(file) and "bnlint" in _tools(file):
-            return file
-    return None
+    found = (_config_in(candidate) for candidate in (folder, *folder.parents))
+    return next((file for file in found if file is not None), None)
+
+
+def _config_in(folder: Path) -> Path | None:
+    own = folder / OWN_FILE
+    if os.path.lexists(own):
+        return own
+    file = folder / "pyproject.toml"
+    return file if os.path.lexists(file) and "bnlint" in _tools(file) else None
 
 
 def _tools(file: Path) -> dict[str, Any]:
@@ -166,13 +221,28 @@ def load_config(file: Path | None) -> Config:
     """
     if file is None:
         return Config(root=os.getcwd())
+    config = Config(root=str(file.parent), file=file)
+    for key, value in _settings_in(file).items():
+        config = _with_setting(config, key, value, f"{file}: {_prefix(file)}{key}", file)
+    return config
+
+
+def _is_project(file: Path) -> bool:
+    """The settings are a table among those of other tools, not the whole file."""
+    return file.name == "pyproject.toml"
+
+
+def _prefix(file: Path) -> str:
+    return "tool.bnlint." if _is_project(file) else ""
+
+
+def _settings_in(file: Path) -> dict[str, Any]:
+    if not _is_project(file):
+        return _read_toml(file)
     table = _tools(file).get("bnlint", {})
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: [tool.bnlint] must be a table")
-    config = Config(root=str(file.parent))
-    for key, value in table.items():
-        config = _with_setting(config, key, value, f"{file}: tool.bnlint.{key}", file)
-    return config
+    return table
 
 
 def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) -> Config:
@@ -193,8 +263,10 @@ def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) 
         return replace(config, per_file_ignores=_ignores_by_pattern(value, where))
     if key == "cache-dir":
         raise ConfigError(f"{where}: a project cannot say where to write (--cache-dir can)")
-    known = "select, ignore, exclude, confidence, baseline, keras, per-file-ignores"
-    raise ConfigError(f"{where}: unknown setting or wrong type (settings: {known})")
+    if key in SETTINGS:
+        raise ConfigError(f"{where}: wrong type")
+    hint = did_you_mean(key, SETTINGS) or f" (settings: {', '.join(SETTINGS)})"
+    raise ConfigError(f"{where}: unknown setting{hint}")
 
 
 def _ignores_by_pattern(table: dict[str, Any], where: str) -> dict[str, tuple[str, ...]]:
@@ -236,3 +308,62 @@ def _confidence(value: Any, where: str) -> Confidence:
         return Confidence(value)
     except ValueError as error:
         raise ConfigError(f"{where}: must be low, medium or high") from error
+
+
+class Settings:
+    """The settings of every file: those of the nearest file of settings above it.
+
+    Args:
+      override: the command line's part, on top of any settings.
+      file: settings for all files, instead of the nearest.
+      isolated: no file of settings counts.
+
+    Attributes:
+      errors: settings inside of linted folders that could not be used; those of the folder above
+        count instead.
+    """
+
+    def __init__(
+        self,
+        override: Callable[[Config], Config] = lambda config: config,
+        file: Path | None = None,
+        isolated: bool = False,
+    ) -> None:
+        self._override = override
+        self._for_all = override(load_config(file)) if file or isolated else None
+        self._by_folder: dict[Path, Config] = {}
+        self.errors: list[FileError] = []
+
+    def of(self, path: str) -> Config:
+        """The settings for a file or folder. They are read once."""
+        if self._for_all is not None:
+            return self._for_all
+        folder = path if os.path.isdir(path) else os.path.dirname(path)
+        return self._in(Path(os.path.abspath(folder)))
+
+    def check(self, path: str) -> None:
+        """Reads the settings for a file or folder that is named.
+
+        Raises:
+          ConfigError: they cannot be read or used.
+        """
+        self.of(path)
+        if self.errors:
+            raise ConfigError(f"{self.errors[0].path}: {self.errors[0].message}")
+
+    def _in(self, folder: Path) -> Config:
+        if folder not in self._by_folder:
+            self._by_folder[folder] = self._read(folder)
+        return self._by_folder[folder]
+
+    def _read(self, folder: Path) -> Config:
+        try:
+            file = _config_in(folder)
+            if file is not None:
+                return self._override(load_config(file))
+        except ConfigError as error:
+            file_name, _, reason = str(error).partition(": ")
+            self.errors.append(FileError(file_name, reason))
+        if folder.parent == folder:
+            return self._override(Config(root=os.getcwd()))
+        return self._in(folder.parent)

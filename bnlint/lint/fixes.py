@@ -12,7 +12,7 @@ from bnlint.findings import Edit, Finding, Location
 
 if TYPE_CHECKING:
     from bnlint.analyzer.cache import Cache
-    from bnlint.lint.config import Config
+    from bnlint.lint.config import Config, Settings
     from bnlint.lint.run import LintRun
 
 # (line, column) where nodes start -> the nodes, with where they end (exclusive); both 1-based.
@@ -219,7 +219,7 @@ def _lines(edit: Edit) -> range:
 
 
 def fix_sources(
-    run: LintRun, config: Config, unsafe: bool, cache: Cache | None = None
+    run: LintRun, config: Config | Settings, unsafe: bool, cache: Cache | None = None
 ) -> tuple[dict[str, str], list[str]]:
     """Fixes every file of a run, again until nothing changes.
 

@@ -18,8 +18,9 @@ from pygls.workspace import TextDocument
 
 from bnlint.findings import Finding, lines_of
 from bnlint.lint.fixes import CannotFix, fix_text
+from bnlint.lint.ignore_comments import ignored_text
 from bnlint.lint.run import LintRun
-from bnlint.lsp.actions import fixed_texts, ignored_text, line_edits, text_edits
+from bnlint.lsp.actions import fixed_texts, line_edits, text_edits
 from bnlint.lsp.convert import Places, diagnostic, error_diagnostic
 from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
 from bnlint.registry import all_rules, rule_set

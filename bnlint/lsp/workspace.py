@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bnlint.analyzer.cache import Cache, user_folder
 from bnlint.findings import FileError, Report
-from bnlint.lint.baseline import apply_baseline
-from bnlint.lint.config import Config, ConfigError, find_config, load_config
+from bnlint.lint.config import Config, ConfigError, Settings
+from bnlint.lint.known import apply_baselines
 from bnlint.lint.run import LintRun, lint
 from bnlint.sources.files import Source, discover, module_name, read_source, source_from_bytes
 
@@ -60,7 +59,8 @@ class WorkspaceLinter:
 
     def _lint_folder(self, folder: str, opened: list[str], snapshot: Snapshot) -> LintRun:
         errors: list[FileError] = []
-        config = _settings(folder or os.path.dirname(opened[0]), errors)
+        settings = Settings()
+        config = settings.of(folder or os.path.dirname(opened[0]))
         paths = dict.fromkeys([*self._discover(folder, config, errors), *opened])
         sources = []
         for path in paths:
@@ -71,14 +71,14 @@ class WorkspaceLinter:
                 sources.append(source)
         cache = _cache(folder)
         try:
-            run = lint(sources, config, errors, cache=cache)
+            run = lint(sources, settings, errors, cache=cache)
+            run.report.errors += settings.errors
         finally:
             cache.close()
-        if config.baseline and os.path.exists(config.baseline):
-            try:
-                apply_baseline(config.baseline, run.report, run.texts())
-            except ConfigError as error:
-                run.report.errors.append(FileError(config.baseline, str(error)))
+        try:
+            apply_baselines(run, settings)
+        except ConfigError as error:
+            run.report.errors.append(FileError(config.baseline, str(error)))
         return run
 
     def _discover(self, folder: str, config: Config, errors: list[FileError]) -> list[str]:
@@ -118,14 +118,6 @@ def _cache(folder: str) -> Cache:
     if not folder:
         return Cache()
     return Cache(os.environ.get("BNLINT_CACHE_DIR") or user_folder(), folder)
-
-
-def _settings(start: str, errors: list[FileError]) -> Config:
-    try:
-        return load_config(find_config(start))
-    except ConfigError as error:
-        errors.append(FileError(str(Path(start) / "pyproject.toml"), str(error)))
-        return Config(root=start)
 
 
 def _as_notebook(cells: Iterable[tuple[bool, str]]) -> bytes:

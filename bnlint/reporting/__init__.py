@@ -22,6 +22,7 @@ def render(
     color: bool | None = None,
     statistics: bool = False,
     verbose: bool = False,
+    quiet: bool = False,
 ) -> None:
     """Writes `report` to `stream`.
 
@@ -31,9 +32,11 @@ def render(
       sources: path -> text, for excerpts; files that are missing are shown without one.
       repairs: for formats WITH_REPAIRS, what each finding's repair replaces.
       color: for "text" and "concise"; None asks the stream.
-      statistics: for "text" and "concise", end with a count per rule, and of what was checked.
+      statistics: for "text" and "concise", a count per rule and of what was checked, in
+        place of the findings.
       verbose: for "text" and "concise", name the programs that were left, as `statistics` does,
         and every file that was not understood.
+      quiet: for "text" and "concise", findings and errors only.
 
     Raises:
       ValueError: `format` is not one of FORMATS.
@@ -42,7 +45,7 @@ def render(
         from bnlint.reporting.text import TextReporter
 
         reporter = TextReporter(stream, sources or {}, color, format == "concise")
-        reporter.render(report, statistics, verbose)
+        reporter.render(report, statistics, verbose, quiet)
     elif format == "sarif":
         from bnlint.reporting.sarif import to_sarif
 

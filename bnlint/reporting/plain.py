@@ -34,4 +34,11 @@ def shows_styles(stream: IO[str], color: bool | None) -> bool:
         return color
     if any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")):
         return True  # rich knows what they mean
+    if is_forced():
+        return True
     return bool(getattr(stream, "isatty", lambda: False)())
+
+
+def is_forced() -> bool:
+    """CLICOLOR_FORCE asks for colors, which rich does not know (https://bixense.com/clicolors)."""
+    return os.environ.get("CLICOLOR_FORCE", "0") not in ("", "0")

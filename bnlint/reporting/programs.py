@@ -24,10 +24,11 @@ from bnlint.program.outline import (
     TrainOpOutline,
 )
 from bnlint.reporting import escapes
+from bnlint.reporting.counts import count
 from bnlint.reporting.escapes import printable, printable_line
 from bnlint.reporting.machine import location_record
 from bnlint.reporting.terminal import Terminal
-from bnlint.reporting.text import checked, count
+from bnlint.reporting.text import checked
 
 
 @dataclass

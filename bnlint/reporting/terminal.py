@@ -7,7 +7,7 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
-from bnlint.reporting.plain import Part
+from bnlint.reporting.plain import Part, is_forced
 
 
 class Terminal(Console):
@@ -15,10 +15,13 @@ class Terminal(Console):
     they hold."""
 
     def __init__(self, stream: IO[str], color: bool | None) -> None:
+        if color is None and is_forced():
+            color = True
+        # None asks NO_COLOR, which rich does not do where it is told a bool.
+        no_color = True if color is False else None
         super().__init__(
-            file=stream, force_terminal=color, no_color=color is False, highlight=False,
-            soft_wrap=True,
-        )  # fmt: skip
+            file=stream, force_terminal=color, no_color=no_color, highlight=False, soft_wrap=True
+        )
 
     def write_line(self, *parts: Part) -> None:
         """Writes one line."""

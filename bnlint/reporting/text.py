@@ -16,7 +16,9 @@ from bnlint.findings import (
     Report,
     Severity,
     lines_of,
+    text_key,
 )
+from bnlint.reporting.counts import count
 from bnlint.reporting.escapes import printable, printable_line
 from bnlint.reporting.plain import Lines, Part, Plain, shows_styles
 from bnlint.version import rule_page
@@ -42,11 +44,15 @@ class TextReporter:
         else:
             self._lines = Plain(stream)
 
-    def render(self, report: Report, statistics: bool, verbose: bool = False) -> None:
-        for finding in report.findings:
+    def render(
+        self, report: Report, statistics: bool, verbose: bool = False, quiet: bool = False
+    ) -> None:
+        for finding in () if statistics else report.findings:
             self._finding(finding)
         for error in report.errors:
             self._error(error)
+        if quiet:
+            return
         for program in report.left if statistics or verbose else ():
             self._left(program)
         if report.not_understood:
@@ -89,13 +95,12 @@ class TextReporter:
         return (finding.code, f"{style} link {page}" if page else style)
 
     def _source_line(self, location: Location) -> str | None:
-        if location.path not in self.lines:
-            lines = lines_of(self.sources.get(location.path, ""))
-            self.lines[location.path] = [line.rstrip("\r\n") for line in lines]
-        lines = self.lines[location.path]
-        if location.cell or not 0 < location.line <= len(lines):
-            return None
-        return lines[location.line - 1]
+        key = text_key(location)
+        if key not in self.lines:
+            lines = lines_of(self.sources.get(key, ""))
+            self.lines[key] = [line.rstrip("\r\n") for line in lines]
+        lines = self.lines[key]
+        return lines[location.line - 1] if 0 < location.line <= len(lines) else None
 
     def _excerpt(self, location: Location, style: str) -> None:
         line = self._source_line(location)
@@ -129,10 +134,10 @@ class TextReporter:
     def _statistics(self, report: Report) -> None:
         names = {finding.code: finding.name for finding in report.findings}
         counts = Counter(finding.code for finding in report.findings)
-        for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-            self._line((f"{count:>6}  ", "bold"), f"{code} {names[code]}")
-        for name, count in asdict(report.checked).items() if report.checked is not None else ():
-            self._line((f"{count:>6}  ", "bold"), name.replace("_", " ").replace("keras", "Keras"))
+        for code, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            self._line((f"{number:>6}  ", "bold"), f"{code} {names[code]}")
+        for name, number in asdict(report.checked).items() if report.checked is not None else ():
+            self._line((f"{number:>6}  ", "bold"), name.replace("_", " ").replace("keras", "Keras"))
 
     def _not_understood(self, paths: list[str], every: bool) -> None:
         shown = paths if every else paths[:3]
@@ -149,11 +154,6 @@ class TextReporter:
 
 def _doubt(finding: Finding) -> str:
     return "" if finding.confidence.value == "high" else f" ({finding.confidence.value} confidence)"
-
-
-def count(number: int, word: str) -> str:
-    """ "1 file", "2 files"."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def summary(report: Report) -> str:

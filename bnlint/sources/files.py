@@ -43,6 +43,15 @@ class Source:
     cells: tuple[tuple[int, int], ...] = ()
     encoding: str = "utf-8"
 
+    def cell_texts(self) -> dict[int, str]:
+        """The text of each code cell of a notebook, by the cell's number."""
+        lines = self.text.split("\n")
+        ends = [*(start - 1 for start, _ in self.cells[1:]), len(lines)]
+        return {
+            number: "\n".join(lines[start - 1 : end])
+            for (start, number), end in zip(self.cells, ends, strict=False)
+        }
+
     def to_cell(self, location: Location) -> Location:
         """A location in `text` as (cell, line in that cell) for notebooks."""
         if not self.cells or not location.line:
@@ -67,20 +76,25 @@ def is_archive(path: str) -> bool:
 
 
 def discover(
-    paths: Sequence[str], exclude: Sequence[str] = (), errors: list[FileError] | None = None
+    paths: Sequence[str],
+    exclude: Sequence[str] = (),
+    errors: list[FileError] | None = None,
+    seen: set[str] | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[str]:
-    """The files to lint below `paths`, each once, in sorted order per folder.
+    """The files to lint below `paths`, each once, in sorted order per folder. `seen` has those that
+    were found before, and `suffixes` end the names of files that are taken from folders.
 
     Files named directly are always taken. Folders are walked without `exclude` patterns
     (gitignore syntax) and without what the folder's own `.gitignore` files leave out;
     symbolic links to folders are followed once. Trouble is added to `errors`.
     """
     problems = errors if errors is not None else []
-    seen: set[str] = set()
+    seen = seen if seen is not None else set()
     patterns = IgnorePatterns([*DEFAULT_EXCLUDES, *exclude])
     for path in paths:
         if os.path.isdir(path):
-            yield from _walk(path, patterns, problems, seen)
+            yield from _walk(path, patterns, problems, seen, suffixes)
         elif not os.path.lexists(path):
             problems.append(FileError(path, "no such file or folder"))
         elif _first_time(path, seen):
@@ -96,7 +110,11 @@ def _first_time(path: str, seen: set[str]) -> bool:
 
 
 def _walk(
-    root: str, patterns: IgnorePatterns, errors: list[FileError], seen: set[str]
+    root: str,
+    patterns: IgnorePatterns,
+    errors: list[FileError],
+    seen: set[str],
+    suffixes: tuple[str, ...],
 ) -> Iterator[str]:
     # Folder -> its .gitignore and those above it, each with the folder's depth below the root.
     ignored: dict[str, list[tuple[int, IgnorePatterns]]] = {}
@@ -125,7 +143,7 @@ def _walk(
         folders[:] = sorted(name for name in folders if kept(name, True))
         for name in sorted(files):
             path = os.path.join(folder, name)
-            if name.endswith(SUFFIXES) and kept(name, False) and _first_time(path, seen):
+            if name.endswith(suffixes) and kept(name, False) and _first_time(path, seen):
                 yield path
 
 

@@ -3,7 +3,8 @@
 import pytest
 from lsprotocol import types
 
-from bnlint.lsp.actions import ignored_text, line_edits, text_edits
+from bnlint.lint.ignore_comments import ignored_text
+from bnlint.lsp.actions import line_edits, text_edits
 from bnlint.sources.suppressions import find_suppressions
 
 
