@@ -58,7 +58,7 @@ class Config:
     baseline: str = ""
     keras: str = ""
     root: str = "."
-    file: Path | None = None
+    file: Path | None = field(default=None, compare=False)
 
     def but(self, **changes: Any) -> Config:
         """A copy with the given settings replaced; None and () leave the old value."""
