@@ -74,7 +74,8 @@ def inspect(
     from bnlint.reporting import render
 
     try:
-        import_tensorflow()
+        if data is not None:
+            import_tensorflow()
         from bnlint.runtime.inspect import inspect_path
 
         reports = [(path, inspect_path(path, list(train_op) or None, data)) for path in paths]

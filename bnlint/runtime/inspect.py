@@ -188,6 +188,7 @@ def _inspect_table(
         train_ops=tuple(table.label(op) for op in step.train_ops),
         reached_updates=checks.reached_updates(table, batch_norms, step),
         missed_updates=checks.missed_updates(table, batch_norms, step),
+        serves=any(one.serving for one in table.signatures),
     )
 
 
@@ -205,6 +206,7 @@ def _add(report: GraphReport, part: GraphReport) -> None:
     report.train_ops += part.train_ops
     report.reached_updates.update(part.reached_updates)
     report.missed_updates.update(part.missed_updates)
+    report.serves |= part.serves
 
 
 def _add_measured(report: GraphReport, measured: Sequence[Measured], path: Path) -> None:

@@ -70,7 +70,7 @@ def nothing_recognized(report: GraphReport, path: str) -> list[FileError]:
         )
         return [FileError(path, message, fatal=False)]
     updating = any(one.update_ops for one in report.batch_norms)
-    if updating and not report.train_ops and all(one.reached is None for one in report.batch_norms):
+    if updating and not report.train_ops and not report.serves:
         message = (
             "0 train ops recognized, so whether training runs the updates was not checked: name "
             "the train op with `--train-op`"

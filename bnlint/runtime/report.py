@@ -92,6 +92,7 @@ class GraphReport(Report):
       missed_updates: train op -> the update ops of batch norms that it trains, and that no train
         op runs.
       measured: moving and batch statistics, where data was given to measure them on.
+      serves: the graph is an export, so it need not have a train op.
     """
 
     batch_norms: tuple[BatchNormInfo, ...] = ()
@@ -99,6 +100,7 @@ class GraphReport(Report):
     reached_updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     missed_updates: dict[str, tuple[str, ...]] = field(default_factory=dict)
     measured: tuple[Measured, ...] = ()
+    serves: bool = False
 
     def details(self) -> dict[str, Any]:
         """What was looked at, for JSON."""

@@ -189,7 +189,7 @@ def _members(name: str, collection: Any) -> list[str]:
 
 def _variable_name(serialized: bytes) -> str:
     from google.protobuf.message import DecodeError
-    from tensorflow.core.framework import variable_pb2
+    from tensorboard.compat.proto import variable_pb2
 
     try:
         return _op_name(variable_pb2.VariableDef.FromString(serialized).variable_name)

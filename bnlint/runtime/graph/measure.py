@@ -110,6 +110,8 @@ def _forward_pass(graph_def: Any, graph: Graph, needed: Sequence[int]) -> Any:
     """A GraphDef of the needed nodes, without devices and hints (attributes that begin with _)."""
     from tensorflow.core.framework import graph_pb2
 
+    # TensorFlow takes messages of its own classes only.
+    graph_def = graph_pb2.GraphDef.FromString(graph_def.SerializeToString())
     nodes = {graph.nodes[number].name for number in needed if not graph.nodes[number].function}
     functions = {graph.nodes[number].function for number in needed}
     result = graph_pb2.GraphDef()

@@ -291,7 +291,7 @@ def array_value(tensor: Any, limit: int = 1 << 20) -> Any:
     malformed, or larger than `limit` elements (its shape alone can ask for any amount of memory).
     """
     import numpy as np
-    from tensorflow import make_ndarray
+    from tensorboard.util.tensor_util import make_ndarray
 
     if tensor is None:
         return None

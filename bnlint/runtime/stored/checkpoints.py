@@ -141,6 +141,9 @@ def open_checkpoint(prefix: str) -> Any:
     Raises:
       LoadError: it is corrupt.
     """
+    from bnlint.runtime.native_logs import import_tensorflow
+
+    import_tensorflow()
     import tensorflow as tf
 
     try:
@@ -176,7 +179,7 @@ def _readable_names(reader: Any, shapes: Mapping[str, Any]) -> dict[str, str]:
 def _full_names(reader: Any) -> dict[str, str]:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
+    from tensorboard.compat.proto import trackable_object_graph_pb2
 
     try:
         serialized = reader.get_tensor(_OBJECT_GRAPH)

@@ -1,7 +1,11 @@
-"""Read graph files without trusting them: sizes are bounded, nothing in them is run or imported."""
+"""Read graph files without trusting them: sizes are bounded, nothing in them is run or imported.
+
+TensorBoard ships the classes of TensorFlow's messages, which spares importing TensorFlow.
+"""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,11 +37,9 @@ def newest_export(folder: Path) -> Path | None:
 
 def read_saved_model(folder: Path) -> Any:
     """The SavedModel proto of a folder."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
     binary = folder / "saved_model.pb"
     path = binary if binary.is_file() else folder / "saved_model.pbtxt"
-    return _read(path, [saved_model_pb2.SavedModel])
+    return _read(path, [_saved_model()])
 
 
 def read_graph_file(path: Path) -> Any:
@@ -47,15 +49,51 @@ def read_graph_file(path: Path) -> Any:
       LoadError: it is none of these, is truncated or too large.
       OSError: it cannot be opened.
     """
-    from tensorflow.core.framework import graph_pb2
-    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+    from tensorboard.compat.proto import graph_pb2, meta_graph_pb2
 
-    types = [graph_pb2.GraphDef, meta_graph_pb2.MetaGraphDef, saved_model_pb2.SavedModel]
+    types = [graph_pb2.GraphDef, meta_graph_pb2.MetaGraphDef, _saved_model()]
     if path.name.endswith(".meta"):
         types = [meta_graph_pb2.MetaGraphDef]
     elif path.stem == "saved_model":
-        types = [saved_model_pb2.SavedModel]
+        types = [_saved_model()]
     return _read(path, types)
+
+
+@functools.cache
+def _saved_model() -> Any:
+    """The class of SavedModel, a list of MetaGraphDef, which TensorBoard has no need of.
+
+    See https://github.com/tensorflow/tensorflow/blob/v2.21.0/tensorflow/core/protobuf/saved_model.proto
+    """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from tensorboard.compat.proto import meta_graph_pb2
+
+    graphs = meta_graph_pb2.MetaGraphDef.DESCRIPTOR
+    file = descriptor_pb2.FileDescriptorProto(
+        name="bnlint/saved_model.proto",
+        package="bnlint",
+        syntax="proto3",
+        dependency=[graphs.file.name],
+    )
+    message = file.message_type.add(name="SavedModel")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    message.field.add(
+        name="saved_model_schema_version",
+        number=1,
+        type=kinds.TYPE_INT64,
+        label=kinds.LABEL_OPTIONAL,
+    )
+    message.field.add(
+        name="meta_graphs",
+        number=2,
+        type=kinds.TYPE_MESSAGE,
+        label=kinds.LABEL_REPEATED,
+        type_name=f".{graphs.full_name}",
+    )
+    descriptor = descriptor_pool.Default().Add(file)
+    if descriptor is None:
+        descriptor = descriptor_pool.Default().FindFileByName(file.name)
+    return message_factory.GetMessageClass(descriptor.message_types_by_name["SavedModel"])
 
 
 def _read(path: Path, types: list[Any]) -> Any:
