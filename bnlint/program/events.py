@@ -844,9 +844,9 @@ class Program:
         """`norm` uses batch statistics for good: its flag is True, or the run stands in a branch
         that makes it so (`if options.train:`)."""
         flag = norm.training
-        if flag.is_true:
-            return True
         branch = run.path.get(flag.key) if run is not None and flag.key else None
+        if flag.is_true:
+            return branch is not False
         return flag.kind is FlagKind.UNKNOWN and branch is True
 
     def trained(self, batch_norm: BatchNorm) -> list[TrainOp]:

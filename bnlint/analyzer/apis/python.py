@@ -15,6 +15,7 @@ from bnlint.analyzer.interpreter.values import (
     UNKNOWN,
     Choice,
     ClassValue,
+    ConfigValue,
     Const,
     DictValue,
     External,
@@ -103,6 +104,21 @@ def mapping(tf: TensorFlow, call: Call) -> Value:
     if call.rest is not None:
         result.slots["rest"] = call.rest
     return result
+
+
+@api("easydict.EasyDict", "munch.Munch", "munch.munchify", "bunch.Bunch", "box.Box", "addict.Dict",
+     "attrdict.AttrDict", "dotmap.DotMap", "ml_collections.ConfigDict", "yacs.config.CfgNode",
+     "types.SimpleNamespace", "argparse.Namespace", "tf.contrib.training.HParams",
+     signature="*args, **kwargs")  # fmt: skip
+def config(tf: TensorFlow, call: Call) -> Value:
+    return _as_config(mapping(tf, call))
+
+
+def _as_config(value: Value) -> Value:
+    """A dict, and the dicts in it, as objects with attributes."""
+    if not isinstance(value, DictValue):
+        return value
+    return ConfigValue({key: _as_config(item) for key, item in value.items.items()}, value.rest)
 
 
 @api("collections.namedtuple", signature="typename, field_names, **kwargs")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from bnlint.analyzer.interpreter.budget import MAX_TEXT
+from bnlint.analyzer.interpreter.containers import DICT_METHODS
 from bnlint.analyzer.interpreter.imports import module_attribute
 from bnlint.analyzer.interpreter.interpreter import ATTRIBUTES, EXPRESSIONS, Interpreter, follows
 from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import (
+    CONFIG,
     UNKNOWN,
     Choice,
     ClassValue,
+    ConfigValue,
+    Const,
     Env,
     External,
     Function,
@@ -107,6 +111,24 @@ def record_attribute(
     if name in owner.fields:
         return owner.items[owner.fields.index(name)]
     return interpreter.library_attribute(owner, name)
+
+
+@follows(ATTRIBUTES, ConfigValue)
+def config_attribute(
+    interpreter: Interpreter, owner: ConfigValue, name: str, node: nodes.Node
+) -> Value:
+    """What is written in a program may be changed before it runs: conditions are undecided."""
+    known, key = owner.get(name), f"{CONFIG}{owner.number}.{name}"
+    if isinstance(known, Const) and isinstance(known.value, str):
+        return Setting(key, (known.value,), (known.value,))
+    if isinstance(known, Const) and isinstance(known.value, bool):
+        value = interpreter.path.get(key, known.value)
+        return Const(value, known.location, key)
+    if known is not None:
+        return known
+    if name in DICT_METHODS:
+        return Method(owner, name)
+    return (owner.rest or UNKNOWN).replace(key=key)
 
 
 @follows(ATTRIBUTES, Setting)

@@ -7,8 +7,10 @@ import msgspec
 from bnlint.analyzer.interpreter.containers import keyed
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
+    CONFIG,
     UNKNOWN,
     ClassValue,
+    ConfigValue,
     Const,
     DictValue,
     Env,
@@ -60,8 +62,9 @@ def _home(env: Env, name: str) -> Env:
 
 
 def _keyed_bool(value: Value, key: str) -> Value:
-    """A bool remembers the variable it was bound to."""
-    if isinstance(value, Const) and isinstance(value.value, bool):
+    """A bool remembers the variable it was bound to, unless it comes from settings."""
+    is_bool = isinstance(value, Const) and isinstance(value.value, bool)
+    if isinstance(value, Const) and is_bool and not value.key.startswith(CONFIG):
         return msgspec.structs.replace(value, key=key)
     return value
 
@@ -92,6 +95,8 @@ def _bind_attribute(
         if isinstance(option, Instance | Object | ClassValue):
             keyed_value = _keyed_bool(value, f"#{option.number}.{name}")
             _bind_slot(interpreter, option.slots, name, keyed_value, shown, node)
+        elif isinstance(option, ConfigValue):
+            interpreter.assign_slot(option.slots, ("=", name), value)
         elif isinstance(option, ModuleValue):
             slots = interpreter.world.globals(option.module).slots
             interpreter.assign_slot(slots, name, value)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from bnlint.analyzer.interpreter.chosen import decided
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, Usual, follows
-from bnlint.analyzer.interpreter.values import Env, External, Setting, Symbol, Value, join, truth
+from bnlint.analyzer.interpreter.values import (
+    CONFIG,
+    Const,
+    Env,
+    External,
+    Setting,
+    Symbol,
+    Value,
+    join,
+    truth,
+)
 from bnlint.analyzer.syntax import nodes
 
 # (truth if known, what holds when it is true, what holds when it is false)
@@ -19,10 +29,10 @@ def condition(interpreter: Interpreter, test: nodes.Expr, env: Env) -> Condition
     if isinstance(test, nodes.BoolOp):
         return _bool_condition(interpreter, test, env)
     value = decided(interpreter, interpreter.expr(test, env))
-    known = truth(value)
+    key, positive = condition_key(value)
+    known = truth(value) if not key.startswith(CONFIG) else None
     if known is not None:
         return known, {}, {}
-    key, positive = condition_key(value)
     if not key:
         key, positive = f"#{interpreter.tick()}", True
     if isinstance(value, Setting) and value.default:
@@ -53,6 +63,8 @@ def condition_key(value: Value) -> tuple[str, bool]:
     """(identity of an undecided condition, False if the value is its negation)."""
     if isinstance(value, External):
         return value.name, True
+    if isinstance(value, Const) and value.key.startswith(CONFIG):
+        return value.key, True
     if isinstance(value, Symbol | Setting) and value.key:
         return (value.key[1:], False) if value.key.startswith("!") else (value.key, True)
     return "", True

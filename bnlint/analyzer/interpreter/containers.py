@@ -14,6 +14,7 @@ from bnlint.analyzer.interpreter.values import (
     NONE,
     UNKNOWN,
     Choice,
+    ConfigValue,
     Const,
     DictValue,
     Env,
@@ -135,7 +136,7 @@ def list_item(interpreter: Interpreter, owner: ListValue, index: Value) -> Value
     return join(options) if options else UNKNOWN
 
 
-@follows(ITEMS, DictValue)
+@follows(ITEMS, DictValue, ConfigValue)
 def dict_item(interpreter: Interpreter, owner: DictValue, index: Value) -> Value:
     key = dict_key(index)
     found = owner.get(key)
@@ -287,7 +288,7 @@ def update(interpreter: Interpreter, target: DictValue, value: Value) -> None:
 
 def dict_method(interpreter: Interpreter, target: DictValue, name: str, args: Args) -> Value:
     """A method of a dict."""
-    follow = _DICT_METHODS.get(name)
+    follow = DICT_METHODS.get(name)
     interpreter.budget.spend(len(target.slots) // 64)
     if follow is None:
         return symbol_of(target, *args.values()).replace(incomplete=True)
@@ -329,7 +330,7 @@ def _keys(interpreter: Interpreter, target: DictValue, args: Args) -> Value:
     return keys_of(target)
 
 
-_DICT_METHODS: dict[str, Callable[[Interpreter, DictValue, Args], Value]] = {
+DICT_METHODS: dict[str, Callable[[Interpreter, DictValue, Args], Value]] = {
     **dict.fromkeys(("get", "pop", "setdefault"), _get),
     "update": _update,
     "copy": _dict_copy,

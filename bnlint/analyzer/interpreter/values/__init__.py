@@ -24,8 +24,10 @@ from bnlint.analyzer.interpreter.values.code import (
     Super,
 )
 from bnlint.analyzer.interpreter.values.containers import (
+    CONFIG,
     MAX_ITEMS,
     MAX_KEYS,
+    ConfigValue,
     DictValue,
     ListValue,
     RecordValue,
@@ -57,6 +59,7 @@ from bnlint.analyzer.interpreter.values.symbols import (
 
 __all__ = [
     "CALLED",
+    "CONFIG",
     "MAX_ITEMS",
     "MAX_KEY",
     "MAX_KEYS",
@@ -66,6 +69,7 @@ __all__ = [
     "UNKNOWN",
     "Choice",
     "ClassValue",
+    "ConfigValue",
     "Const",
     "DictValue",
     "Env",

@@ -6,6 +6,7 @@ from typing import Any
 
 from bnlint.analyzer.interpreter.values.symbols import UNKNOWN, Stateful, Symbol, Value, symbol_of
 
+CONFIG = "settings "  # what the keys of values begin with that an object of settings holds
 MAX_ITEMS = 512  # of a list that are told apart
 MAX_KEYS = 4096  # of a dict that are told apart
 
@@ -71,6 +72,12 @@ class DictValue(Stateful):
     def get(self, key: Any) -> Value | None:
         """The value at a constant key, if it is known."""
         return self.slots.get(("=", key)) if key is not None else None
+
+
+class ConfigValue(DictValue):
+    """A dict whose items are its attributes, too: an EasyDict."""
+
+    __slots__ = ()
 
 
 def _one_symbol(rest: Value | None) -> Symbol | None:
