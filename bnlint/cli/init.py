@@ -29,7 +29,7 @@ HOOK = """\
     hooks:
       - id: bnlint
         name: bnlint
-        entry: bnlint
+        entry: bnlint --force-exclude
         language: system  # the bnlint that is installed here
         types_or: [python, jupyter]
         require_serial: true

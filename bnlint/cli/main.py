@@ -126,12 +126,10 @@ def _refuse_misspelled(word: str) -> None:
       click.UsageError: names the command.
     """
     if word.isalpha() and not os.path.lexists(word):
-        import difflib
+        from bnlint.lint.config import did_you_mean
 
-        for command in difflib.get_close_matches(word.lower(), _LAZY, n=1):
-            raise click.UsageError(
-                f"{word!r} is neither a command nor a file: did you mean {command!r}?"
-            )
+        if hint := did_you_mean(word, _LAZY):
+            raise click.UsageError(f"{word!r} is neither a command nor a file{hint}")
 
 
 def _show_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from bnlint.cli.completion import complete_rule
+from bnlint.lint.config import did_you_mean
 from bnlint.registry import all_rules
 from bnlint.reporting.explanation import with_examples
 from bnlint.rule import Rule
@@ -75,9 +75,6 @@ def _codes(word: str) -> list[str]:
     codes = [r.code for r in rules if r.code.startswith(word.upper()) or r.name == word.lower()]
     if word and codes:
         return codes
-    names = {name.lower(): name for rule in rules for name in (rule.code, rule.name)}
-    alike = difflib.get_close_matches(word.lower(), names, 8)
-    # All codes are alike: those of the same group (BN1) come first.
-    best = max(alike, key=lambda name: name[:3] == word.lower()[:3], default="")
-    hint = f"did you mean {names[best]!r}?" if best else "see `bnlint rules`"
-    raise click.UsageError(f"no rule {word!r}: {hint}")
+    names = [name for rule in rules for name in (rule.code, rule.name)]
+    hint = did_you_mean(word, names) or ": see `bnlint rules`"
+    raise click.UsageError(f"no rule {word!r}{hint}")

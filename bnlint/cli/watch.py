@@ -12,7 +12,7 @@ from bnlint.reporting.escapes import printable
 from bnlint.sources.files import SUFFIXES
 
 MOMENT = 200  # milliseconds
-SETTINGS = ("pyproject.toml", ".gitignore")
+SETTINGS = ("pyproject.toml", "bnlint.toml", ".gitignore")
 
 
 class LintedFiles(DefaultFilter):

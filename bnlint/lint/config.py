@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from bnlint.findings import Confidence, FileError, Finding
 from bnlint.registry import all_rules
@@ -24,9 +24,19 @@ else:
 
 
 OWN_FILE = "bnlint.toml"
-SETTINGS = ("select", "ignore", "exclude", "confidence", "baseline", "keras", "per-file-ignores")
 MAX_BYTES = 1024 * 1024  # of a settings file
 MAX_ITEMS = 1000  # of a list of settings
+_STRINGS = f"a list of at most {MAX_ITEMS} strings"
+# What each setting is, in words.
+SETTINGS = {
+    "select": _STRINGS,
+    "ignore": _STRINGS,
+    "exclude": _STRINGS,
+    "confidence": '"low", "medium" or "high"',
+    "baseline": "a path",
+    "keras": '"tf1", "2" or "3"',
+    "per-file-ignores": f"a table of at most {MAX_ITEMS} lists of strings",
+}
 _NESTING = 1000  # levels of calls: tables and lists nest a few deep
 
 
@@ -156,9 +166,11 @@ def check_selectors(selectors: Iterable[str], where: str) -> tuple[str, ...]:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """ ": did you mean 'ignore'?", or "" if nothing is like `word`."""
-    close = difflib.get_close_matches(word.lower(), [name.lower() for name in known], n=1)
     original = {name.lower(): name for name in known}
-    return f": did you mean {original[close[0]]!r}?" if close else ""
+    close = difflib.get_close_matches(word.lower(), original, n=8)
+    # All codes are alike: those of the same group (BN1) come first.
+    best = max(close, key=lambda name: name[:3] == word.lower()[:3], default="")
+    return f": did you mean {original[best]!r}?" if best else ""
 
 
 def find_config(start: str) -> Path | None:
@@ -246,34 +258,47 @@ def _settings_in(file: Path) -> dict[str, Any]:
 
 
 def _with_setting(config: Config, key: str, value: Any, where: str, file: Path) -> Config:
-    if key in ("select", "ignore"):
-        selectors = check_selectors(_strings(value, where), where)
-        if key == "select":
-            return replace(config, select=selectors)
-        return replace(config, ignore=selectors)
-    if key == "exclude":
-        return replace(config, exclude=_strings(value, where))
-    if key == "confidence":
-        return replace(config, confidence=_confidence(value, where))
-    if key == "baseline" and isinstance(value, str):
-        return replace(config, baseline=_inside(file.parent, value, where))
-    if key == "keras":
-        return replace(config, keras=_keras(value, where))
-    if key == "per-file-ignores" and isinstance(value, dict):
-        return replace(config, per_file_ignores=_ignores_by_pattern(value, where))
     if key == "cache-dir":
         raise ConfigError(f"{where}: a project cannot say where to write (--cache-dir can)")
-    if key in SETTINGS:
-        raise ConfigError(f"{where}: wrong type")
-    hint = did_you_mean(key, SETTINGS) or f" (settings: {', '.join(SETTINGS)})"
-    raise ConfigError(f"{where}: unknown setting{hint}")
+    if key not in SETTINGS:
+        hint = did_you_mean(key, SETTINGS) or f" (settings: {', '.join(SETTINGS)})"
+        raise ConfigError(f"{where}: unknown setting{hint}")
+    value = _of_kind(key, value, where)
+    if key in ("select", "ignore"):
+        check_selectors(value, where)
+    elif key == "per-file-ignores":
+        for codes in value.values():
+            check_selectors(codes, where)
+    elif key == "baseline":
+        value = _inside(file.parent, value, where)
+    return replace(config, **{key.replace("-", "_"): value})
 
 
-def _ignores_by_pattern(table: dict[str, Any], where: str) -> dict[str, tuple[str, ...]]:
-    if len(table) > MAX_ITEMS:
-        raise ConfigError(f"{where}: more than {MAX_ITEMS} patterns")
+def _of_kind(key: str, value: Any, where: str) -> Any:
+    """The value of a setting as Config has it."""
+    import msgspec
+
+    try:
+        return msgspec.convert(value, _kinds()[key])
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: must be {SETTINGS[key]} ({error})") from error
+
+
+@functools.cache
+def _kinds() -> dict[str, Any]:
+    """What each setting is, as msgspec checks it."""
+    from msgspec import Meta
+
+    few = Meta(max_length=MAX_ITEMS)
+    strings = Annotated[tuple[str, ...], few]
     return {
-        pattern: check_selectors(_strings(codes, where), where) for pattern, codes in table.items()
+        "select": strings,
+        "ignore": strings,
+        "exclude": strings,
+        "confidence": Confidence,
+        "baseline": str,
+        "keras": Literal["tf1", "2", "3"],
+        "per-file-ignores": Annotated[dict[str, strings], few],
     }
 
 
@@ -287,27 +312,6 @@ def _inside(root: Path, value: str, where: str) -> str:
     if not below:
         raise ConfigError(f"{where}: {value!r} leads out of the project")
     return str(path)
-
-
-def _strings(value: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ConfigError(f"{where}: must be a list of strings")
-    if len(value) > MAX_ITEMS:
-        raise ConfigError(f"{where}: more than {MAX_ITEMS} items")
-    return tuple(value)
-
-
-def _keras(value: Any, where: str) -> str:
-    if value not in ("tf1", "2", "3"):
-        raise ConfigError(f'{where}: must be "tf1", "2" or "3"')
-    return str(value)
-
-
-def _confidence(value: Any, where: str) -> Confidence:
-    try:
-        return Confidence(value)
-    except ValueError as error:
-        raise ConfigError(f"{where}: must be low, medium or high") from error
 
 
 class Settings:

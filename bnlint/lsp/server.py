@@ -19,8 +19,9 @@ from pygls.workspace import TextDocument
 from bnlint.findings import Finding, lines_of
 from bnlint.lint.fixes import CannotFix, fix_text
 from bnlint.lint.ignore_comments import ignored_text
+from bnlint.lint.repairs import fixed_texts, line_edits
 from bnlint.lint.run import LintRun
-from bnlint.lsp.actions import fixed_texts, line_edits, text_edits
+from bnlint.lsp.actions import text_edits
 from bnlint.lsp.convert import Places, diagnostic, error_diagnostic
 from bnlint.lsp.workspace import Snapshot, WorkspaceLinter
 from bnlint.registry import all_rules, rule_set
@@ -30,7 +31,7 @@ from bnlint.version import version
 DEBOUNCE = 0.3  # seconds without a keystroke before the project is linted again
 PATIENCE = 5.0  # seconds that a request waits for a run; on large projects runs take longer
 STACK = 256 * 2**20  # bytes: deeply nested code takes deep recursion (see bnlint.cli.main)
-WATCHED = ("**/*.{py,pyw,ipynb}", "**/pyproject.toml")
+WATCHED = ("**/*.{py,pyw,ipynb}", "**/{pyproject,bnlint}.toml")
 
 
 @dataclass

@@ -49,7 +49,7 @@ def render(
     elif format == "sarif":
         from bnlint.reporting.sarif import to_sarif
 
-        stream.write(to_sarif(report, repairs or {}))
+        stream.write(to_sarif(report, repairs or {}, sources or {}))
     elif format == "markdown":
         from bnlint.reporting.markdown import to_markdown
 

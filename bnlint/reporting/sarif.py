@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from bnlint.findings import Finding, Location, Report, Severity
+from bnlint.findings import Finding, Location, Report, Severity, line_at
 from bnlint.registry import all_rules
 from bnlint.reporting.escapes import to_json
 from bnlint.reporting.explanation import with_examples
@@ -23,11 +24,11 @@ _PROBLEM = {
 }
 
 
-def to_sarif(report: Report, repairs: Repairs) -> str:
+def to_sarif(report: Report, repairs: Repairs, sources: Mapping[str, str]) -> str:
     """A SARIF log with one run: every rule, the findings, and file errors as notifications.
 
     Args:
-      repairs: see `bnlint.reporting.render`.
+      repairs, sources: see `bnlint.reporting.render`.
     """
     rules = list(all_rules().values())
     index = {rule.code: number for number, rule in enumerate(rules)}
@@ -41,7 +42,7 @@ def to_sarif(report: Report, repairs: Repairs) -> str:
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(report)],
-        "results": _results(report, index, repairs),
+        "results": _results(report, index, repairs, sources),
     }
     return to_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
@@ -81,13 +82,16 @@ def _invocation(report: Report) -> dict[str, Any]:
     }
 
 
-def _results(report: Report, index: dict[str, int], repairs: Repairs) -> list[dict[str, Any]]:
+def _results(
+    report: Report, index: dict[str, int], repairs: Repairs, sources: Mapping[str, str]
+) -> list[dict[str, Any]]:
     seen: dict[tuple[str, str, str], int] = {}
     results = []
     for finding in report.findings:
         key = (finding.code, finding.location.path, finding.message)
         seen[key] = seen.get(key, 0) + 1
         record = _result(finding, seen[key])
+        _add_excerpt(record, finding.location, sources)
         if finding.code in index:
             record["ruleIndex"] = index[finding.code]
         if finding.fix is not None and repairs.get(finding):
@@ -111,6 +115,15 @@ def _result(finding: Finding, repeat: int) -> dict[str, Any]:
             for number, related in enumerate(finding.related, 1)
         ]
     return record
+
+
+def _add_excerpt(record: dict[str, Any], location: Location, sources: Mapping[str, str]) -> None:
+    """The source line around the place, for viewers that do not have the file."""
+    physical = record["locations"][0]["physicalLocation"]
+    line = line_at(sources, location)
+    if line is not None and "region" in physical:
+        snippet = {"startLine": location.line, "snippet": {"text": line}}
+        physical["contextRegion"] = snippet
 
 
 def _message(finding: Finding) -> str:

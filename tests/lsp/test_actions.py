@@ -4,7 +4,8 @@ import pytest
 from lsprotocol import types
 
 from bnlint.lint.ignore_comments import ignored_text
-from bnlint.lsp.actions import line_edits, text_edits
+from bnlint.lint.repairs import line_edits
+from bnlint.lsp.actions import text_edits
 from bnlint.sources.suppressions import find_suppressions
 
 

@@ -129,7 +129,7 @@ SETTINGS = {
     "a NUL character": ('[tool.bnlint]\nbaseline = "a\\u0000b"\n', "is not a path"),
     "where to write": ('[tool.bnlint]\ncache-dir = "x"\n', "cannot say where to write"),
     "control characters": ('[tool.bnlint]\n"\\u001b[2J" = 1\n', "\\x1b[2J: unknown setting"),
-    "a long list": (f"[tool.bnlint]\nexclude = {['x'] * 1001}\n", "more than 1000"),
+    "a long list": (f"[tool.bnlint]\nexclude = {['x'] * 1001}\n", "at most 1000 strings"),
     "too large": ("#" * (1024 * 1024 + 1), "larger than"),
 }
 
