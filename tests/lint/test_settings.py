@@ -59,6 +59,30 @@ def test_settings_of_a_path_that_is_named_have_to_be_right(tmp_path: Path) -> No
         Settings().check(str(tmp_path / "a" / "m.py"))
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('select = "BN1"', "must be a list of at most 1000 strings"),
+        ("ignore = [1]", "must be a list of at most 1000 strings"),
+        ('confidence = "hi"', 'must be "low", "medium" or "high"'),
+        ("baseline = true", "must be a path"),
+        ("keras = 3", 'must be "tf1", "2" or "3"'),
+        ('per-file-ignores = {"a.py" = "BN1"}', "must be a table of at most 1000 lists"),
+        ('per-file-ignores = {"a.py" = ["BN9999"]}', "unknown rule 'BN9999'"),
+        ('selct = ["BN1"]', "did you mean 'select'?"),
+        ("color = 1", "(settings: select, ignore,"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_has_to_be(
+    tmp_path: Path, setting: str, message: str
+) -> None:
+    folder = project(tmp_path, f"[tool.bnlint]\n{setting}\n")
+    with pytest.raises(ConfigError) as raised:
+        Settings().check(str(folder))
+    where = f"{folder / 'pyproject.toml'}: tool.bnlint.{setting.split()[0]}: "
+    assert str(raised.value).startswith(where) and message in str(raised.value)
+
+
 def test_what_settings_exclude_is_left_out_even_if_it_is_named(tmp_path: Path) -> None:
     project(tmp_path, '[tool.bnlint]\nexclude = ["third_party/", "*_pb2.py"]\n')
     vendored = project(tmp_path / "third_party", "")

@@ -30,7 +30,7 @@ def test_the_comment_goes_to_the_end_of_the_logical_line(
     after = ignored_text(text, line, "BN101")
     assert after == expected
     (suppression,) = find_suppressions(after)
-    assert "BN101" in suppression.codes
+    assert "BN101" in suppression.rules
     assert suppression.lines is not None and line in suppression.lines
 
 
