@@ -103,7 +103,7 @@ class Edit:
     Attributes:
       kind: "wrap-in-update-ops" (put the statement at `location` in
         `with tf.control_dependencies(tf.get_collection(UPDATE_OPS)):`, with TensorFlow
-        written as `value`),
+        written as `value` and the collection filtered by the scope `name`, if there is one),
         "move-into-control-dependencies" (move that statement to the end of the
         `control_dependencies` block at `target`), "set-keyword" (in the call at
         `location` set keyword `name` to source `value`), or "drop-keyword" (an empty `name`

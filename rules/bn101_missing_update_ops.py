@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Confidence, Edit, Finding, Fix, Related, Severity
+from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import Lost, count, lost_updates
+from bnlint.program.repairs import attach_updates
 from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
@@ -46,17 +47,13 @@ def check(program: Program) -> Iterator[Finding]:
         if lost.batch_norms[0].updates == "op":
             yield _written_by_hand(lost)
             continue
-        fix = None
-        if op.statement is not None and op.tf_name and op.api in ("minimize", "apply_gradients"):
-            edit = Edit("wrap-in-update-ops", op.statement, value=op.tf_name)
-            fix = Fix("Make the train op depend on UPDATE_OPS", (edit,))
         yield RULE.finding(
             op.location,
             f"this train op trains {count(lost.batch_norms)}, and nothing runs the UPDATE_OPS "
             "that update the moving statistics",
             related=lost.related(),
             confidence=lost.confidence,
-            fix=fix,
+            fix=attach_updates(program, op, lost.batch_norms),
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import Lost, count, lost_updates
+from bnlint.program.repairs import attach_updates
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -40,6 +41,7 @@ def check(program: Program) -> Iterator[Finding]:
             _message(lost),
             related=lost.related(*related),
             confidence=lost.confidence,
+            fix=attach_updates(program, lost.op, lost.batch_norms),
         )
 
 

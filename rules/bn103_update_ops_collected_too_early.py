@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
+from bnlint.program.repairs import attach_updates
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -36,6 +37,7 @@ def check(program: Program) -> Iterator[Finding]:
             f"UPDATE_OPS is read before {count(lost.batch_norms)} put update ops into it",
             related=lost.related(train_op),
             confidence=lost.confidence,
+            fix=attach_updates(program, lost.op, lost.batch_norms),
         )
 
 

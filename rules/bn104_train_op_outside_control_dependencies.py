@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Edit, Finding, Fix, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
+from bnlint.program.repairs import attach_updates
 from bnlint.rule import Rule, example
 
 RULE = Rule(
@@ -29,7 +30,7 @@ def check(program: Program) -> Iterator[Finding]:
         op, block = lost.op, lost.block
         if block is None:
             continue
-        fix = None
+        fix = attach_updates(program, op, lost.batch_norms)
         if op.statement is not None and block.empty:
             edit = Edit("move-into-control-dependencies", op.statement, target=block.location)
             fix = Fix("Move the train op into the control_dependencies block", (edit,))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bnlint.findings import Finding, Severity
+from bnlint.findings import Edit, Finding, Fix, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import count, lost_updates
 from bnlint.rule import Rule, example
@@ -26,12 +26,18 @@ updates, drops them, and the moving statistics are never updated.
 @RULE.check
 def check(program: Program) -> Iterator[Finding]:
     for lost in lost_updates(program, RULE.code):
+        fix = None
+        if lost.op.update_ops_argument == "empty":
+            edit = Edit("drop-keyword", lost.op.location, name="update_ops")
+            alone = len({op.location for op in program.train_ops}) == 1
+            fix = Fix("Leave update_ops out: its default is UPDATE_OPS", (edit,), safe=alone)
         yield RULE.finding(
             lost.op.location,
             f"update_ops replaces the default, so the updates of {count(lost.batch_norms)} are "
             "dropped",
             related=lost.related(),
             confidence=lost.confidence,
+            fix=fix,
         )
 
 

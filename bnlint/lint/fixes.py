@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
@@ -61,9 +61,8 @@ def _find(starts: Starts, location: Location, kind: type) -> cst.CSTNode:
 
 def _apply(tree: cst.Module, edit: Edit, starts: Starts) -> cst.Module:
     if edit.kind == "wrap-in-update-ops":
-        statement = _find(starts, edit.location, cst.SimpleStatementLine)
-        assert isinstance(statement, cst.SimpleStatementLine)
-        return _replace(tree, statement, _wrapped(statement, edit.value))
+        line, index = _line_with(starts, edit.location)
+        return _replace(tree, line, _wrapped(line, index, edit))
     if edit.kind == "move-into-control-dependencies" and edit.target is not None:
         statement = _find(starts, edit.location, cst.SimpleStatementLine)
         block = _find(starts, edit.target, cst.With)
@@ -85,23 +84,58 @@ def _call_at(starts: Starts, location: Location) -> cst.Call:
     raise CannotFix(f"no call at {location}")
 
 
-def _replace(tree: cst.Module, old: cst.CSTNode, new: cst.CSTNode) -> cst.Module:
+def _line_with(starts: Starts, location: Location) -> tuple[cst.SimpleStatementLine, int]:
+    """The line of the simple statement at `location`, and which of its statements it is."""
+    here = [node for node, _ in starts.get((location.line, location.column), ())]
+    for nodes in starts.values():
+        for line, _ in nodes:
+            if isinstance(line, cst.SimpleStatementLine):
+                for index, small in enumerate(line.body):
+                    if any(small is node for node in here):
+                        return line, index
+    raise CannotFix(f"no such place: {location}")
+
+
+def _replace(tree: cst.Module, old: cst.CSTNode, new: Any) -> cst.Module:
     replaced = tree.deep_replace(old, new)
     if not isinstance(replaced, cst.Module) or replaced is tree:
         raise CannotFix("the place is gone")
     return replaced
 
 
-def _wrapped(statement: cst.SimpleStatementLine, tf_name: str) -> cst.With:
-    """`with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):` around it."""
+def _wrapped(
+    line: cst.SimpleStatementLine, index: int, edit: Edit
+) -> cst.With | cst.FlattenSentinel[cst.CSTNode]:
+    """`with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):` around one
+    statement of a line; those before and after it get lines of their own."""
+    tf, scope = edit.value, f', scope="{edit.name}"' if edit.name else ""
     item = cst.parse_expression(
-        f"{tf_name}.control_dependencies({tf_name}.get_collection({tf_name}.GraphKeys.UPDATE_OPS))"
+        f"{tf}.control_dependencies({tf}.get_collection({tf}.GraphKeys.UPDATE_OPS{scope}))"
     )
-    return cst.With(
+    before, after = line.body[:index], line.body[index + 1 :]
+    inside = cst.SimpleStatementLine(
+        [_unchained(line.body[index])],
+        trailing_whitespace=cst.TrailingWhitespace() if after else line.trailing_whitespace,
+    )
+    block = cst.With(
         items=[cst.WithItem(item)],
-        body=cst.IndentedBlock([statement.with_changes(leading_lines=[])]),
-        leading_lines=statement.leading_lines,
+        body=cst.IndentedBlock([inside]),
+        leading_lines=() if before else line.leading_lines,
     )
+    if not before and not after:
+        return block
+    parts: list[cst.CSTNode] = [block]
+    if before:
+        kept = [*before[:-1], _unchained(before[-1])]
+        parts.insert(0, cst.SimpleStatementLine(kept, leading_lines=line.leading_lines))
+    if after:
+        parts.append(cst.SimpleStatementLine(after, trailing_whitespace=line.trailing_whitespace))
+    return cst.FlattenSentinel(parts)
+
+
+def _unchained(small: cst.BaseSmallStatement) -> cst.BaseSmallStatement:
+    """The statement without the semicolon that follows it."""
+    return small.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)
 
 
 def _moved(tree: cst.Module, statement: cst.SimpleStatementLine, block: cst.With) -> cst.Module:

@@ -67,7 +67,7 @@ class TextReporter:
     def _finding(self, finding: Finding) -> None:
         style = _STYLE[finding.severity]
         where = printable_line(str(finding.location))
-        fixable = " [*]" if finding.fix is not None else ""
+        fixable = " [*]" if _is_fixable(finding) else ""
         if self.concise:
             message = printable(finding.message)
             self._line((where, "bold"), ": ", self._code(finding, style), f"{fixable} {message}")
@@ -84,7 +84,7 @@ class TextReporter:
             self._excerpt(related.location, "cyan")
         if finding.help:
             self._line(("  = help: ", "blue"), printable(finding.help))
-        if finding.fix is not None:
+        if finding.fix is not None and _is_fixable(finding):
             option = "--fix" if finding.fix.safe else "--fix --unsafe-fixes"
             self._line(("  = fix: ", "blue"), f"{printable(finding.fix.message)} ({option})")
         self._line()
@@ -152,6 +152,11 @@ class TextReporter:
         )
 
 
+def _is_fixable(finding: Finding) -> bool:
+    """`--fix` makes the repair: not in notebooks, where an editor can."""
+    return finding.fix is not None and not finding.location.cell
+
+
 def _doubt(finding: Finding) -> str:
     return "" if finding.confidence.value == "high" else f" ({finding.confidence.value} confidence)"
 
@@ -165,7 +170,7 @@ def summary(report: Report) -> str:
         parts.append(count(errors, "error"))
     if report.left:
         parts.append(f"{count(len(report.left), 'program')} left")
-    fixable = sum(finding.fix is not None for finding in report.findings)
+    fixable = sum(map(_is_fixable, report.findings))
     if fixable:
         parts.append(f"{fixable} fixable")
     text = ", ".join(parts) + "."

@@ -43,8 +43,8 @@ def complete(line: str, environment: dict[str, str], folder: Path) -> set[str]:
     ("line", "offered"),
     [
         ("bnlint ins", {"inspect"}),
-        ("bnlint --watch --exit", {"--exit-zero"}),
-        ("bnlint --exit", {"--exit-zero"}),
+        ("bnlint --watch --exit-z", {"--exit-zero"}),
+        ("bnlint --exit-z", {"--exit-zero"}),
         ("bnlint --format sa", {"sarif"}),
         ("bnlint explain BN10", {f"BN10{number}" for number in range(1, 9)}),
         ("bnlint --select BN201,BN30", {"BN201,BN301", "BN201,BN302", "BN201,BN303"}),

@@ -65,7 +65,7 @@ class Timeline:
     def simple_statement(self, node: nodes.Node) -> Location | None:
         """The simple statement of the current file that holds `node`."""
         statement = self.interpreter.statement
-        if isinstance(statement, nodes.Assign | nodes.ExprStmt) and (
+        if isinstance(statement, nodes.Assign | nodes.ExprStmt | nodes.Return) and (
             statement.start <= node.start and node.end <= statement.end
         ):
             return self.here(statement)
