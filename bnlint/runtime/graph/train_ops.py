@@ -104,14 +104,15 @@ def _tops(graph: Graph, writes: set[int]) -> list[int]:
 
 
 def _users(graph: Graph, tops: list[int]) -> list[int]:
-    """Without what no program fetches: loose ends of gradients that were made to wait for
-    another train op, and the queue of tokens that SyncReplicasOptimizer fills.
+    """Without what is no train op of its own: loose ends of gradients that were made to wait for
+    another train op, the queue of tokens that SyncReplicasOptimizer fills, and summaries.
     """
     meant = [
         one
         for one in tops
         if not _GRADIENT_SCOPE.search(graph.nodes[one].name)
         and not graph.nodes[one].op.startswith("QueueEnqueue")
+        and "Summary" not in graph.nodes[one].op
     ]
     return meant or tops
 

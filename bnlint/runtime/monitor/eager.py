@@ -170,12 +170,9 @@ class EagerModes:
         """The record of the outermost function that is being traced; None in TensorFlow 1's graphs,
         which sessions run.
         """
-        ops = sys.modules.get("tensorflow.python.framework.ops")
-        if ops is None or ops.executing_eagerly_outside_functions() is False:
-            return None
-        graph = None if sys.modules["tensorflow"].executing_eagerly() else ops.get_default_graph()
-        if graph is None:
+        if sys.modules["tensorflow.python.eager.context"].executing_eagerly():
             return self._eager
+        graph = sys.modules["tensorflow.python.framework.ops"].get_default_graph()
         while getattr(getattr(graph, "outer_graph", None), "building_function", False):
             graph = graph.outer_graph
         if not getattr(graph, "building_function", False) or graph.name in _SCRATCH:
