@@ -37,6 +37,11 @@ def function_clues(frames: Iterable[Frame], script: str) -> Iterator[Clue]:
     yield from _purpose([script], ClueKind.FUNCTION)
 
 
+def named_clues(called: str) -> Iterator[Clue]:
+    """The last name of what is called says that it evaluates."""
+    yield from _purpose([called.rpartition(".")[2]], ClueKind.FUNCTION)
+
+
 def result_clues(statement: nodes.Stmt | None, node: nodes.Call) -> Iterator[Clue]:
     """The variables that take the result (`val_loss`; not `loss_val`, which is a value), or the
     words it is printed with."""

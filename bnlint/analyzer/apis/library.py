@@ -86,7 +86,7 @@ class TensorFlow:
             return self._framework_call(name.rsplit(".", 1)[-1], args, node)
         if root in PURE:
             return symbol_of(*args.values()).replace(incomplete=True, key=_call_key(name, args))
-        self._note_gap(OUTSIDE, args, node)
+        self._out_of_sight(OUTSIDE, args, node)
         return self._unknown_call(name, args)
 
     def _framework_call(self, short: str, args: Args, node: nodes.Call) -> Value:
@@ -106,6 +106,11 @@ class TensorFlow:
         self.escaped(symbol)
         return symbol.replace(incomplete=True, unknown=True, key=_call_key(name, args))
 
+    def _out_of_sight(self, reason: str, args: Args, node: nodes.Call) -> None:
+        self._note_gap(reason, args, node)
+        for handed_over in OUT_OF_SIGHT:
+            handed_over(self, args, node)
+
     def _note_gap(self, reason: str, args: Args, node: nodes.Call) -> None:
         if self.program.gaps is not None:
             add_gap(self.program.gaps, self.recorder.here(node), reason, args, node)
@@ -120,7 +125,7 @@ class TensorFlow:
             return self._call_own(target, "__call__", args, node)
         if isinstance(target, Symbol) and not target.unknown:
             return self.op(target, *args.values())
-        self._note_gap("what is called is not known", args, node)
+        self._out_of_sight("what is called is not known", args, node)
         symbol = symbol_of(target, *args.values())
         self.escaped(symbol)
         key = f"{target.key}()" if isinstance(target, Symbol) and target.key else ""
@@ -313,6 +318,8 @@ INSTANCE_ATTRIBUTES: dict[str, Callable[[TensorFlow, Instance], Value]] = {}
 INSTANTIATED: list[Callable[[TensorFlow, Instance, Args, nodes.Node], None]] = []
 # What setting an attribute does, by name: (owner, value, where).
 SET_ATTRIBUTES: dict[str, Callable[[TensorFlow, Value, Value, nodes.Node], None]] = {}
+# What a call of something that is not known may do with what it is given.
+OUT_OF_SIGHT: list[Callable[[TensorFlow, Args, nodes.Call], None]] = []
 # Methods of the project that the library looks at when they are called, by name.
 WATCHED_FUNCTIONS: dict[str, Callable[[TensorFlow, Function, Args, nodes.Call], Value | None]] = {}
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from bnlint.analyzer.apis.checkpoints import Saver
-from bnlint.analyzer.apis.clues import branch_clues, data_clues, function_clues, result_clues
+from bnlint.analyzer.apis.clues import (
+    branch_clues,
+    data_clues,
+    function_clues,
+    named_clues,
+    result_clues,
+)
 from bnlint.analyzer.apis.graphs_and_scopes import Graph, make_default
-from bnlint.analyzer.apis.library import TensorFlow, text_of
+from bnlint.analyzer.apis.library import OUT_OF_SIGHT, TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, Leave, any_method, api
 from bnlint.analyzer.apis.signature import Call
+from bnlint.analyzer.interpreter.library import Args
 from bnlint.analyzer.interpreter.values import (
     NONE,
     UNKNOWN,
@@ -119,6 +126,20 @@ def _record_run(
         *branch_clues(tf.interpreter.around, node),
     ]
     tf.recorder.runs.add(node, fetches, feeds, others_may_feed=others_may_feed, clues=clues)
+
+
+def _evaluate_out_of_sight(tf: TensorFlow, args: Args, node: nodes.Call) -> None:
+    """`faces.validate(session, embeddings)`: runs the outputs that it is given in the session."""
+    values = args.values()
+    outputs = [item for item in values if isinstance(item, Symbol) and item.batch_norms]
+    clues = list(named_clues(nodes.dotted(node.func)))
+    if clues and outputs and any(isinstance(item, Session) for item in values):
+        tf.recorder.runs.add(
+            node, ListValue(tuple(outputs)), UNKNOWN, others_may_feed=True, clues=clues
+        )
+
+
+OUT_OF_SIGHT.append(_evaluate_out_of_sight)
 
 
 # --- loops of slim and tf.contrib.training -------------------------------------------------
