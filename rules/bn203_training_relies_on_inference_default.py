@@ -37,7 +37,7 @@ def check(program: Program) -> Iterator[Finding]:
         if not ops or norm.trainable is False or not _is_left_to_default(norm):
             continue
         restored = program.starts_pretrained(norm.graph)
-        if program.loads_statistics(norm.graph) and ops[0].trains_some:
+        if program.loads_statistics(norm) and ops[0].trains_some:
             continue  # fine-tuning around a network that is frozen on purpose
         yield _finding(norm, ops[0], unsure=restored)
     for op, norms in left_to_learning_phase(program):

@@ -331,7 +331,8 @@ class TrainOp:
 
     Attributes:
       location: of the call that made it.
-      api: "minimize", "apply_gradients", "create_train_op", "optimize_loss", "train_op" (other).
+      api: "minimize", "apply_gradients", "create_train_op", "optimize_loss", "assign" (by the
+        project's own optimizer), "train_op" (other).
       statement: start of the statement that made it (for fixes); None if not a simple statement.
       tf_name: how this file writes TF1-style symbols ("tf", "tf.compat.v1", "tf1"), for fixes;
         "" if unknown.
@@ -540,6 +541,34 @@ class Saver:
     graph: int
     conditional: bool
     time: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Variables of a graph get values from a checkpoint, weights file or imported graph.
+
+    Attributes:
+      statistics: moving statistics among them.
+      scopes: those of the variables, if they were limited to some.
+      keras: they are those of one Keras model.
+      resumes: by a saver that was made after the train op, for all variables, and that saves them:
+        what is loaded is an earlier state of the same training.
+    """
+
+    graph: int
+    time: int
+    statistics: bool = True
+    scopes: tuple[str, ...] = ()
+    keras: bool = False
+    resumes: bool = False
+
+    def may_give_statistics_to(self, norm: BatchNorm) -> bool:
+        """Statistics that another training has estimated."""
+        if self.graph != norm.graph or not self.statistics or self.resumes:
+            return False
+        if self.keras and norm.api != "keras":
+            return False
+        return not self.scopes or norm.scope is None or norm.scope.startswith(self.scopes)
 
 
 @dataclass(eq=False)
@@ -784,10 +813,8 @@ class Program:
       exports: where a graph is exported or frozen: (place, graph, time) of each.
       restored: graphs that a checkpoint is restored into.
       differentiated: graphs in which gradients of variables are taken.
-      loads: when variables come from a checkpoint, weights file or imported graph:
-        (graph, time) of each.
+      loads: when variables come from a checkpoint, weights file or imported graph.
       certain_loads: when that happens whenever the program runs.
-      loads_without_statistics: those of `loads` that leave moving statistics as they are.
       overridden_defaults: see WholeProject.
       stops_gradients: tf.stop_gradient is used, so parts of a network may be frozen on purpose.
       assigns_variables: tf.assign, set_weights and the like: statistics may be copied.
@@ -822,9 +849,8 @@ class Program:
     exports: list[tuple[Location, int, int]] = field(default_factory=list)
     restored: set[int] = field(default_factory=set)
     differentiated: set[int] = field(default_factory=set)
-    loads: list[tuple[int, int]] = field(default_factory=list)
+    loads: list[Load] = field(default_factory=list)
     certain_loads: list[int] = field(default_factory=list)
-    loads_without_statistics: set[tuple[int, int]] = field(default_factory=set)
     overridden_defaults: set[Location] = field(default_factory=set)
     stops_gradients: bool = False
     assigns_variables: bool = False
@@ -860,14 +886,17 @@ class Program:
 
     def starts_pretrained(self, graph: int) -> bool:
         """Variables of `graph` are loaded before its last training step (or at all if none)."""
+        return any(load.graph == graph for load in self._loads_before_the_end(graph))
+
+    def loads_statistics(self, norm: BatchNorm) -> bool:
+        """Moving statistics of `norm` may be loaded before the last training step."""
+        loads = self._loads_before_the_end(norm.graph)
+        return any(load.may_give_statistics_to(norm) for load in loads)
+
+    def _loads_before_the_end(self, graph: int) -> Iterator[Load]:
         steps = [run.time for run in self.runs if run.train_ops and run.graph == graph]
         end = max(steps, default=float("inf"))
-        return any(where == graph and time < end for where, time in self.loads)
-
-    def loads_statistics(self, graph: int) -> bool:
-        """Moving statistics of `graph` are loaded, too, before its last training step."""
-        others = set(self.loads) - self.loads_without_statistics
-        return any(where == graph for where, _ in others) and self.starts_pretrained(graph)
+        return (load for load in self.loads if load.time < end)
 
     def evaluated(self) -> Iterator[tuple[Evaluation, BatchNorm]]:
         """Every (evaluation, batch norm in its network) pair."""

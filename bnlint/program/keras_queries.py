@@ -99,7 +99,7 @@ def _was_frozen(program: Program, uses: list[Use], layer: int, unfreeze: Freeze)
     ]
     if not before or any(norm.trainable is not False for _, norm in before):
         return False
-    return any(time < before[0][0].time for _, time in program.loads)
+    return any(load.time < before[0][0].time for load in program.loads)
 
 
 def _takes_effect(program: Program, freeze: Freeze, use: Use) -> bool:

@@ -92,15 +92,25 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
         return False
     if _always_fed_false(program, op, norm):
         return False
-    trainers = program.trained(norm)
-    if any(_runs_updates(trainer, norm) for trainer in trainers):
+    trainers = _that_may_run(program, program.trained(norm))
+    others = [other for other in program.train_ops if other not in trainers]
+    if any(_runs_updates(trainer, norm) for trainer in trainers) or any(
+        other.used and other.runs_updates_of(norm) is Answer.YES for other in others
+    ):
         return False
     unseen = program.may_update_unseen(norm)
     if any(norm in run.updates or (run.fetches_unknown and unseen) for run in program.runs):
         return False
     # A GAN's losses pass through both nets; each train op answers for the net it trains.
     owners = [trainer for trainer in trainers if _owns(trainer, norm)]
-    return op in owners or not owners
+    return op in owners or (op in trainers and not owners)
+
+
+def _that_may_run(program: Program, ops: list[TrainOp]) -> list[TrainOp]:
+    """Without train ops that the program replaces: others are run, and these go nowhere."""
+    if any(run.fetches_unknown for run in program.runs):
+        return ops
+    return [op for op in ops if op.used or op.escapes] or ops
 
 
 def _runs_updates(op: TrainOp, norm: BatchNorm) -> bool:
@@ -402,7 +412,7 @@ def separate_copies(program: Program) -> Iterator[tuple[Evaluation, BatchNorm, B
     if program.assigns_variables:
         return
     seen: set[Location] = set()
-    loaded = {graph for graph, _ in program.loads}
+    loaded = {load.graph for load in program.loads}
     for evaluation in program.evaluations:
         run = evaluation.run
         if evaluation.kind != "second net" or run is None or run.graph in loaded:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.library import TensorFlow, text_of
+from bnlint.analyzer.apis.batch_norms import is_none
+from bnlint.analyzer.apis.library import TensorFlow, text_of, unknown_arguments
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.apis.variables import left_out, selection_of
-from bnlint.analyzer.interpreter.values import NONE, UNKNOWN, Instance, Value
+from bnlint.analyzer.interpreter.values import NONE, UNKNOWN, Function, Instance, Symbol, Value
 from bnlint.findings import Location
 from bnlint.program import events
 
@@ -14,9 +15,10 @@ from bnlint.program import events
 class Saver(Kind):
     """A tf.train.Saver."""
 
-    def __init__(self, event: events.Saver) -> None:
+    def __init__(self, event: events.Saver, scopes: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.event = event
+        self.scopes = scopes
 
     @method("tf.train.Saver.save")
     def save(self, tf: TensorFlow, call: Call) -> Value:
@@ -26,14 +28,31 @@ class Saver(Kind):
     @method("tf.train.Saver.restore")
     def restore(self, tf: TensorFlow, call: Call) -> Value:
         self.event.restores.append(tf.recorder.here(call.node))
-        _restored(tf, self.event.graph)
-        if self.event.selection.kind == "trainable":
-            tf.program.loads_without_statistics.add(tf.program.loads[-1])
+        tf.program.restored.add(self.event.graph)
+        tf.recorder.loaded(
+            self.event.graph, statistics=self.event.selection.kind != "trainable",
+            scopes=self.scopes, resumes=self._resumes(tf),
+        )  # fmt: skip
         return NONE
+
+    def _resumes(self, tf: TensorFlow) -> bool:
+        """It restores slots of the optimizer, too: nothing but this training has written them."""
+        event = self.event
+        steps = [op.time for op in tf.program.train_ops if op.graph == event.graph]
+        return event.selection.kind == "all" and bool(steps) and max(steps) < event.time
 
 
 class Supervisor(Kind):
     """A tf.train.Supervisor or Scaffold."""
+
+
+class Restorer(Kind):
+    """A function that restores variables, such as assign_from_checkpoint_fn makes."""
+
+    @method("tf.contrib.framework.assign_from_checkpoint_fn", called="__call__",
+            signature="session")  # fmt: skip
+    def call(self, tf: TensorFlow, call: Call) -> Value:
+        return NONE  # it counts from where it is made
 
 
 @api("tf.train.Saver", saves=True)
@@ -42,7 +61,13 @@ def saver(tf: TensorFlow, call: Call) -> Value:
     keyword = "var_list" if "var_list" in arguments.keywords else None
     if keyword is None and arguments.positional:
         keyword = ""
-    return Saver(_record_saver(tf, call, call.var_list, keyword, []))
+    event = _record_saver(tf, call, call.var_list, keyword, [])
+    return Saver(event, _scopes(call.var_list))
+
+
+def _scopes(listed: Value | None) -> tuple[str, ...]:
+    """The scopes that a list of variables was limited to."""
+    return tuple(sorted(listed.variables.scopes)) if isinstance(listed, Symbol) else ()
 
 
 def _record_saver(
@@ -81,8 +106,21 @@ def load_weights(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     return None
 
 
+def initialize(tf: TensorFlow, function: Value | None, call: Call) -> None:
+    """A session is begun with `init_fn`, which nearly always loads weights."""
+    if function is None or is_none(function) or isinstance(function, Restorer):
+        return
+    if isinstance(function, Function):
+        before = len(tf.program.loads)
+        tf.call_value(function, unknown_arguments(function), call.node)
+        if len(tf.program.loads) > before:
+            return
+    tf.recorder.loaded(tf.recorder.graph)
+
+
 @api("tf.train.Supervisor", "tf.train.Scaffold")
 def supervisor(tf: TensorFlow, call: Call) -> Value:
+    initialize(tf, call.init_fn, call)
     if isinstance(call.saver, Saver):
         call.saver.event.saves.append(tf.recorder.here(call.node))
     return Supervisor()
@@ -108,7 +146,9 @@ def import_meta_graph(tf: TensorFlow, call: Call) -> Value:
 @api("tf.contrib.framework.assign_from_checkpoint",
      "tf.contrib.framework.assign_from_checkpoint_fn")  # fmt: skip
 def assign_from_checkpoint(tf: TensorFlow, call: Call) -> Value:
-    _restored(tf, tf.recorder.graph)
-    if call.var_list is not None:
-        _record_saver(tf, call, call.var_list, None, [tf.recorder.here(call.node)])
-    return UNKNOWN
+    tf.program.restored.add(tf.recorder.graph)
+    listed = call.var_list
+    saver = _record_saver(tf, call, listed, None, [tf.recorder.here(call.node)])
+    statistics = saver.selection.kind != "trainable"
+    tf.recorder.loaded(tf.recorder.graph, statistics=statistics, scopes=_scopes(listed))
+    return Restorer()

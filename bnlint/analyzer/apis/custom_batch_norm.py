@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from bnlint.analyzer.apis.keras_copies import record_copy
 from bnlint.analyzer.apis.library import TensorFlow
+from bnlint.analyzer.apis.own_optimizers import step
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.flags import flag_of
@@ -102,6 +103,9 @@ def load(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
 
 def _assigned(tf: TensorFlow, target: Value | None, value: Value | None, call: Call) -> Symbol:
     """An update of a moving average, if `value` comes from the moments of a batch."""
+    trains = step(tf, value, call)
+    if trains is not None:
+        return trains
     result = tf.op(target, *call.values())
     record_copy(tf, target, value, call.node)
     known = tf.recorder.hand_written.statistics_of(value)

@@ -302,7 +302,7 @@ def loaded_or_ready_made(
       trainable: whether it may be trained, if not True.
     """
     if weights is None or constant(weights, object) is not None or not isinstance(weights, Const):
-        tf.recorder.loaded(tf.recorder.graph)
+        tf.recorder.loaded(tf.recorder.graph, keras=True)
     if not has_norms:
         return _model_with(tf, Symbol(incomplete=True))
     return ready_made(tf, call, trainable)
@@ -325,7 +325,7 @@ for _name in APPLICATIONS:
      signature="*args, **kwargs")  # fmt: skip
 def loaded_model(tf: TensorFlow, call: Call) -> Value:
     """A model from a file: what it holds is not known."""
-    tf.recorder.loaded(tf.recorder.graph)
+    tf.recorder.loaded(tf.recorder.graph, keras=True)
     return _model_with(tf, Symbol(incomplete=True), tf.interpreter.tick())
 
 

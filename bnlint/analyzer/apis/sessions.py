@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnlint.analyzer.apis.checkpoints import Saver
+from bnlint.analyzer.apis.checkpoints import Saver, initialize
 from bnlint.analyzer.apis.clues import (
     branch_clues,
     data_clues,
@@ -150,8 +150,7 @@ def learning_train(tf: TensorFlow, call: Call) -> Value:
     if call.train_op is not None:
         own_step = call.train_step_fn is not None
         tf.recorder.runs.add(call.node, call.train_op, None, others_may_feed=own_step)
-    if call.init_fn is not None:
-        tf.recorder.loaded(tf.recorder.graph)
+    initialize(tf, call.init_fn, call)
     record_length(tf, call.number_of_steps, call.node)
     if isinstance(call.saver, Saver):
         call.saver.event.saves.append(tf.recorder.here(call.node))

@@ -7,7 +7,7 @@ from bnlint.analyzer.apis.library import Optimizer, TensorFlow, text_of
 from bnlint.analyzer.apis.registry import Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.apis.tapes import minimized_function, minimized_on_tape, tape_trains
-from bnlint.analyzer.apis.variables import scope_of
+from bnlint.analyzer.apis.variables import scope_of, trains_some
 from bnlint.analyzer.interpreter.values import (
     TENSOR,
     Const,
@@ -43,7 +43,7 @@ def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
         return None
     return tf.recorder.train_ops.add(
         call.node, "minimize", differentiated(loss), trainable_scope=scope_of(call.var_list),
-        trains_some=call.given("var_list"),
+        trains_some=trains_some(call.var_list),
     )  # fmt: skip
 
 
@@ -73,19 +73,19 @@ def _is_optimizer(receiver: Value, node: nodes.Call) -> bool:
 def compute_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     tf.program.differentiated.add(tf.recorder.graph)
     trained = symbol_of(call.var_list).variables
-    of = VariableSet(scopes=trained.scopes, partial=call.given("var_list"))
-    pair = tf.op(differentiated(call.loss)).replace(variables=of)
+    of = VariableSet(scopes=trained.scopes, partial=trains_some(call.var_list))
+    pair = tf.op(differentiated(call.loss)).replace(variables=of, of_gradient=True)
     return ListValue((ListValue((pair, TENSOR)),))
 
 
-@api("tf.gradients")
+@api("tf.gradients", trains=True)
 def gradients(tf: TensorFlow, call: Call) -> Value:
     if not _is_input(call.xs):
         tf.program.differentiated.add(tf.recorder.graph)
     trained = symbol_of(call.xs).variables
-    every = "trainable_variables" in trained.collections and not trained.scopes
-    of = VariableSet(scopes=trained.scopes, partial=not every)
-    return tf.op(differentiated(call.ys)).replace(variables=of)
+    of = VariableSet(scopes=trained.scopes, partial=trains_some(call.xs))
+    by_variables = bool(trained.collections)
+    return tf.op(differentiated(call.ys)).replace(variables=of, of_gradient=by_variables)
 
 
 def _is_input(value: Value | None) -> bool:
@@ -136,7 +136,8 @@ class KerasOptimizer(Kind):
             return TENSOR
         return tf.recorder.train_ops.add(
             call.node, "minimize", differentiated(call.loss),
-            trainable_scope=scope_of(call.var_list), trains_some=call.given("var_list"),
+            trainable_scope=scope_of(call.var_list),
+            trains_some=trains_some(call.var_list),
         )  # fmt: skip
 
     @method("tf.keras.optimizers.Optimizer.apply_gradients")
@@ -187,7 +188,7 @@ def _train_op(
     return tf.recorder.train_ops.add(
         call.node, kind, symbol_of(loss), attaches_updates=call.roles.attaches_updates,
         update_ops_argument=how, updates=updates,
-        trainable_scope=scope, trains_some=call.given(trained),
+        trainable_scope=scope, trains_some=trains_some(call.get(trained)),
     )  # fmt: skip
 
 

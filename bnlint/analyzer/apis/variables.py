@@ -60,6 +60,15 @@ def scope_of(value: Value | None) -> str | None:
     return os.path.commonprefix(sorted(scopes)) or None  # noqa: RUF071  (tf compares so too)
 
 
+def trains_some(value: Value | None) -> bool:
+    """This list of variables to train may leave some out."""
+    if value is None or (isinstance(value, Const) and value.value is None):
+        return False
+    chosen = value.variables if isinstance(value, Symbol) else VariableSet()
+    every = chosen.collections == {"trainable_variables"} and not (chosen.scopes or chosen.filtered)
+    return not every or symbol_of(value).incomplete
+
+
 def selection_of(tf: TensorFlow, value: Value | None, node: nodes.Node) -> VariableSelection:
     """What a saver that is given this list of variables saves."""
     location = tf.recorder.here(node)

@@ -17,6 +17,7 @@ from bnlint.analyzer.apis import (
     losses,
     networks,
     python,
+    recurrent,
     sessions,
     settings,
     slim,
@@ -36,6 +37,7 @@ DECLARING = (
     graphs_and_scopes, collections, variables, losses, training, checkpoints, sessions, estimator,
     keras, keras_batch_norm, keras_copies, keras_libraries, keras_norm_layers, keras_training,
     tapes, python, settings, slim, networks, tf_layers, custom_batch_norm, summaries, switches,
+    recurrent,
 )  # fmt: skip
 
 # Libraries on top of TensorFlow name their batch norms so; layers written by hand have these.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bnlint.analyzer.interpreter.containers import keyed
+from bnlint.analyzer.interpreter.containers import keyed, with_item
 from bnlint.analyzer.interpreter.interpreter import Interpreter
 from bnlint.analyzer.interpreter.values import (
     CONFIG,
@@ -121,6 +121,9 @@ def _bind_item(interpreter: Interpreter, target: nodes.Subscript, value: Value, 
         for key, changed in keyed(owner, index, value).items():
             interpreter.assign_slot(owner.slots, key, changed)
     elif isinstance(owner, ListValue):
-        interpreter.assign_slot(owner.slots, "rest", symbol_of(owner.rest, value))
+        if owner.items and target.index is not None:
+            interpreter.assign_slot(owner.slots, "items", with_item(owner, index, value))
+        else:
+            interpreter.assign_slot(owner.slots, "rest", symbol_of(owner.rest, value))
     else:
         interpreter.library.escaped(value)

@@ -196,6 +196,22 @@ def choice_item(interpreter: Interpreter, owner: Choice, index: Value) -> Value:
     return join([interpreter.item(option, index) for option in owner.options])
 
 
+def with_item(owner: ListValue, index: Value, value: Value) -> tuple[Value, ...]:
+    """The known items of a list after `owner[index] = value`.
+
+    Of an index that is not known, any may be the one; None is what lists are begun with, to be
+    filled.
+    """
+    items = list(owner.items)
+    known = index.value if isinstance(index, Const) and isinstance(index.value, int) else None
+    if known is not None and 0 <= known < len(items):
+        items[known] = value
+        return tuple(items)
+    filled = [item for item in items if not (isinstance(item, Const) and item.value is None)]
+    common = join([*filled, value])
+    return tuple(common for _ in items)
+
+
 # --- lists ---------------------------------------------------------------------------------
 
 

@@ -137,7 +137,7 @@ def _element(
 def _filtered(conditions: list[nodes.Expr]) -> VariableSet:
     """What a filter says about batch norms' statistics: `if "moving_mean" not in v.name`."""
     keeps = drops = False
-    for test in conditions:
+    for test in (part for whole in conditions for part in _conjuncts(whole)):
         negative = isinstance(test, nodes.Compare) and test.op == "not in"
         negative = negative or (isinstance(test, nodes.Unary) and test.op == "not")
         for node in nodes.nodes_in(test):
@@ -145,6 +145,13 @@ def _filtered(conditions: list[nodes.Expr]) -> VariableSet:
             if isinstance(text, str) and any(word in text for word in _BATCH_NORM_WORDS):
                 drops, keeps = drops or negative, keeps or not negative
     return VariableSet(filtered=True, keeps_statistics=keeps, drops_statistics=drops)
+
+
+def _conjuncts(test: nodes.Expr) -> list[nodes.Expr]:
+    """`a`, `b` and `c` of `a and b and c`."""
+    if isinstance(test, nodes.BoolOp) and test.op == "and":
+        return [*_conjuncts(test.left), *_conjuncts(test.right)]
+    return [test]
 
 
 _BATCH_NORM_WORDS = ("moving", "BatchNorm", "batch_norm", "bn")

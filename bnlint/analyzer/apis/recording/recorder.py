@@ -19,7 +19,7 @@ from bnlint.analyzer.interpreter.values import Symbol
 from bnlint.analyzer.syntax import nodes
 from bnlint.findings import Location
 from bnlint.program.evaluations import find_evaluations
-from bnlint.program.events import BatchNorm, Evaluation, Program
+from bnlint.program.events import BatchNorm, Evaluation, Load, Program
 
 
 @dataclass
@@ -44,10 +44,18 @@ class Recorder(Timeline):
         self.runs = SessionRuns(self, self.tensors)
         self.rebindings = Rebindings(self)
 
-    def loaded(self, graph: int) -> None:
-        """Variables of `graph` get values from outside."""
+    def loaded(
+        self,
+        graph: int,
+        *,
+        statistics: bool = True,
+        scopes: tuple[str, ...] = (),
+        keras: bool = False,
+        resumes: bool = False,
+    ) -> None:
+        """Variables of `graph` get values from outside: see program.events.Load."""
         time = self.interpreter.tick()
-        self.program.loads.append((graph, time))
+        self.program.loads.append(Load(graph, time, statistics, scopes, keras, resumes))
         if not self.conditional and not any(map(_goes_on, self.interpreter.around)):
             self.program.certain_loads.append(time)
 

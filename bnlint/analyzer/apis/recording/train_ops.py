@@ -20,12 +20,15 @@ class TrainOps:
     Attributes:
       symbols: id of a train op -> what runs with it.
       escapes: what went out of sight, as an argument of unknown code.
+      assignments: of an optimizer that the project writes itself: what its assignments run, by
+        what they are computed from and the call that they are in.
     """
 
     at: Timeline
     controls: Controls
     symbols: dict[int, Symbol] = field(default_factory=dict)
     escapes: list[Symbol] = field(default_factory=list)
+    assignments: dict[object, Symbol] = field(default_factory=dict)
 
     def symbol_of(self, op: TrainOp) -> Symbol:
         """What runs with `op`."""
@@ -69,12 +72,52 @@ class TrainOps:
             incomplete=unknown, unknown=unknown,
         )  # fmt: skip
 
+    def add_assignment(
+        self,
+        node: nodes.Node,
+        gradient: Symbol,
+        *,
+        trainable_scope: str | None,
+        trains_some: bool,
+    ) -> Symbol:
+        """Variables are assigned what gradients say; all such assignments of one call are one
+        train op."""
+        frames = tuple(self.at.interpreter.frames)
+        key = (gradient.batch_norms, frames[-1].call if frames else None, self.at.graph)
+        known = self.assignments.get(key)
+        if known is None:
+            known = self.assignments[key] = self.add(
+                node, "assign", gradient, trainable_scope=trainable_scope, trains_some=trains_some
+            )
+        return known
+
     # --- the end -----------------------------------------------------------------------------
 
     def finish(self, fetched: Mapping[int, Symbol], hand_written: HandWritten) -> None:
         """Decides which updates run with each train op; `fetched`: what each Session.run gets."""
+        self._drop_records_of_gradients()
         for op in self.at.program.train_ops:
             self._finish(op, fetched, hand_written)
+
+    def _drop_records_of_gradients(self) -> None:
+        """Where an optimizer trains the same batch norms, assignments only note its gradients."""
+        program = self.at.program
+        by_optimizers = {
+            norm for op in program.train_ops if op.api != "assign" for norm in op.batch_norms
+        }
+        dropped = {
+            op
+            for op in program.train_ops
+            if op.api == "assign" and not by_optimizers.isdisjoint(op.batch_norms)
+        }
+        if not dropped:
+            return
+        program.train_ops = [op for op in program.train_ops if op not in dropped]
+        for ops in (
+            *(run.train_ops for run in program.runs),
+            *(block.holds for block in program.control_blocks),
+        ):
+            ops[:] = [op for op in ops if op not in dropped]
 
     def _finish(
         self, op: TrainOp, fetched: Mapping[int, Symbol], hand_written: HandWritten

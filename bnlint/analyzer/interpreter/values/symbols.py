@@ -186,6 +186,7 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
       linear: "logits" or "probabilities" when a layer's output range is known; made: its place.
       tape: the gradient tape whose gradients it holds.
       variables: which variables it holds or is a gradient of.
+      of_gradient: it is computed from gradients of the loss by variables.
       data_names: names for evaluation data that it was bound to: "x_test".
       logs: the logarithms it depends on.
       statistics: what a batch norm written by hand may normalize with, if it is that.
@@ -203,6 +204,7 @@ class Symbol(Value, msgspec.Struct, frozen=True, eq=False):
     made: Location | None = None
     tape: Object | None = None
     variables: VariableSet = NO_VARIABLES
+    of_gradient: bool = False
     data_names: frozenset[str] = frozenset()
     logs: frozenset[LogOfTensor] = frozenset()
     after: frozenset[BatchNorm] = frozenset()
@@ -252,6 +254,7 @@ def symbol_of(*values: Value | None) -> Symbol:
         unknown=any(symbol.unknown for symbol in found),
         tape=next((symbol.tape for symbol in found if symbol.tape), None),
         variables=functools.reduce(operator.or_, (symbol.variables for symbol in found)),
+        of_gradient=any(symbol.of_gradient for symbol in found),
         data_names=NOTHING.union(*(symbol.data_names for symbol in found)),
         logs=NOTHING.union(*(symbol.logs for symbol in found)),
     )
