@@ -15,6 +15,13 @@ class Lines(Protocol):
     def write_line(self, *parts: Part) -> None:
         """Writes one line."""
 
+    def write_prose(self, *parts: Part, hang: int = 2) -> None:
+        """Writes a sentence, on a terminal in lines that end between words.
+
+        Args:
+          hang: how far the lines after the first are indented.
+        """
+
 
 class Plain:
     """A stream that shows no styles."""
@@ -26,6 +33,10 @@ class Plain:
         """See Lines."""
         texts = (part if isinstance(part, str) else part[0] for part in parts)
         self._stream.write("".join(texts) + "\n")
+
+    def write_prose(self, *parts: Part, hang: int = 2) -> None:
+        """See Lines."""
+        self.write_line(*parts)
 
 
 def shows_styles(stream: IO[str], color: bool | None) -> bool:

@@ -27,6 +27,17 @@ class Terminal(Console):
         """Writes one line."""
         self.print(Text.assemble(*parts))
 
+    def write_prose(self, *parts: Part, hang: int = 2) -> None:
+        """See bnlint.reporting.plain.Lines."""
+        text = Text.assemble(*parts)
+        if not self.file.isatty() or self.width < 2 * hang:  # colors for a pipe: lines stay whole
+            self.print(text)
+            return
+        # rich has no hanging indentation: every line is as short as those that hang.
+        for number, line in enumerate(text.wrap(self, self.width - hang)):
+            line.rstrip()
+            self.print(Text(" " * hang) + line if number else line)
+
     def on_broken_pipe(self) -> None:
         """Is called where nobody reads any more; rich would end the process with code 1."""
         raise BrokenPipeError

@@ -59,7 +59,7 @@ class TextReporter:
             self._not_understood(report.not_understood, len(report.not_understood) <= 3 or verbose)
         if statistics:
             self._statistics(report)
-        self._line((summary(report), "bold" if report.findings else "green"))
+        self._lines.write_prose((summary(report), "bold" if report.findings else "green"), hang=0)
 
     def _line(self, *parts: Part) -> None:
         self._lines.write_line(*parts)
@@ -72,7 +72,7 @@ class TextReporter:
             message = printable(finding.message)
             self._line((where, "bold"), ": ", self._code(finding, style), f"{fixable} {message}")
             return
-        self._line(
+        self._lines.write_prose(
             self._code(finding, style), " ", (finding.name, style), fixable, ": ",
             printable(finding.message),
         )  # fmt: skip
@@ -80,13 +80,15 @@ class TextReporter:
         self._excerpt(finding.location, style)
         for related in finding.related:
             place = printable(str(related.location))
-            self._line(("  ::: ", "blue"), place, ": ", (printable(related.message), "cyan"))
+            message = (printable(related.message), "cyan")
+            self._lines.write_prose(("  ::: ", "blue"), place, ": ", message, hang=6)
             self._excerpt(related.location, "cyan")
         if finding.help:
-            self._line(("  = help: ", "blue"), printable(finding.help))
+            self._lines.write_prose(("  = help: ", "blue"), printable(finding.help), hang=10)
         if finding.fix is not None and _is_fixable(finding):
             option = "--fix" if finding.fix.safe else "--fix --unsafe-fixes"
-            self._line(("  = fix: ", "blue"), f"{printable(finding.fix.message)} ({option})")
+            repair = f"{printable(finding.fix.message)} ({option})"
+            self._lines.write_prose(("  = fix: ", "blue"), repair, hang=9)
         self._line()
 
     def _code(self, finding: Finding, style: str) -> Part:
@@ -123,7 +125,7 @@ class TextReporter:
         if error.line and not error.column:
             where = where.removesuffix(":1")
         word = ("error", "bold red") if error.fatal else ("note", "blue")
-        self._line(word, f": {printable(where)}: {printable(error.message)}")
+        self._lines.write_prose(word, f": {printable(where)}: {printable(error.message)}")
         if error.column and not self.concise:
             self._excerpt(place, "red")
 
@@ -146,7 +148,7 @@ class TextReporter:
         what = "which imports a framework and mentions batch norm"
         if len(paths) > 1:
             what = "which import a framework and mention batch norm"
-        self._line(
+        self._lines.write_prose(
             ("warning", "bold yellow"),
             f": no batch norm was understood in {names}{more}, {what} (see `bnlint show`)",
         )

@@ -108,6 +108,17 @@ def test_the_list_of_rules_has_a_line_each_in_a_pipe() -> None:
         assert line.startswith(f"{rule.code} {rule.name} ") and line.endswith(rule.summary)
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_sentences_break_between_words_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(BROKEN)
+    message, *_ = unstyled(terminal(file, "--select", "BN101", columns=columns)).split("  --> ")
+    lines = message[message.index("BN101") :].splitlines()
+    assert len(lines) > 1 and all(len(line) <= columns for line in lines)
+    whole, *_ = bnlint(file, "--select", "BN101").stdout.splitlines()  # a pipe gets one line
+    assert " ".join(" ".join(lines).split()) == whole
+
+
 def test_codes_link_to_their_pages_on_a_terminal_only(tmp_path: Path) -> None:
     file = tmp_path / "train.py"
     file.write_text(BROKEN)

@@ -28,9 +28,9 @@ def _tool(print_function: bool) -> Any:
 
     packaged = driver.load_packaged_grammar
     # Its own grammar is read each time: fissix would trust a pickle in the user's cache folder, and
-    # fail where there is none and it cannot be written.
+    # fail where that folder cannot be made. The second argument is the pickle's name, not used.
     driver.load_packaged_grammar = lambda _, source: driver.load_grammar(
-        source, save=False, force=True
+        source, source, save=False, force=True
     )
     try:
         from fissix.refactor import RefactoringTool

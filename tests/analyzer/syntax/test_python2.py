@@ -1,5 +1,9 @@
 """Python 2 is converted; findings stand in the original text."""
 
+import os
+import subprocess
+import sys
+
 from bnlint.analyzer.analysis import analyze
 from bnlint.sources.files import Source
 
@@ -29,6 +33,16 @@ def test_python_2_is_converted_and_findings_stand_in_the_original() -> None:
     assert "Python 2" in finding.help and finding.fix is None
     (notice,) = result.errors
     assert "Python 2" in notice.message and "fissix" in notice.message and not notice.fatal
+
+
+def test_a_home_that_cannot_be_made_is_not_needed() -> None:
+    code = (
+        "from bnlint.analyzer.syntax.python2 import to_python3\n"
+        "assert to_python3('print 1\\n') == 'print(1)\\n'"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+    environment["HOME"] = os.devnull
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def test_what_is_no_python_at_all_is_a_fatal_error() -> None:
