@@ -80,8 +80,8 @@ class TextReporter:
         self._excerpt(finding.location, style)
         for related in finding.related:
             place = printable(str(related.location))
-            message = (printable(related.message), "cyan")
-            self._lines.write_prose(("  ::: ", "blue"), place, ": ", message, hang=6)
+            why = (printable(related.message), "cyan")
+            self._lines.write_prose(("  ::: ", "blue"), place, ": ", why, hang=6)
             self._excerpt(related.location, "cyan")
         if finding.help:
             self._lines.write_prose(("  = help: ", "blue"), printable(finding.help), hang=10)
