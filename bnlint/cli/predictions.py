@@ -64,12 +64,17 @@ _LISTED = 20
 @click.option(
     "--metrics", type=click.Path(dir_okay=False), help="Write all statistics to this file, as JSON."
 )
+@click.option(
+    "--html", type=click.Path(dir_okay=False), help="Also write a page with histograms to this file."
+)
 @engine_options
 def predictions(files: tuple[Path, ...], **options: Any) -> None:
-    """Test predictions in FILES (.npy, .npz, .csv, .parquet) for collapse onto few classes.
+    """Test predictions in FILES for collapse onto few classes.
 
-    FILES hold class ids, or scores of shape (rows, classes) whose argmax counts, made in
-    inference mode. A CSV file starts with column names, unless its first line is all numbers.
+    FILES (.npy, .npz, .csv, .tsv, .txt, .parquet, .json, .jsonl) hold class ids, or scores of shape
+    (rows, classes) whose argmax counts, made in inference mode; or images of shape (images,
+    height, width) and (images, height, width, classes). A table starts with column names, unless
+    its first line is all numbers.
     Each FILE is reported by itself, unless --merge is given. The workers of a cluster read FILES
     themselves, from a file system that all share. `bnlint explain BN601` states the tests and
     their false-alarm rates. Exit codes: 0 clean, 1 findings, 2 a file can't be read.
@@ -86,6 +91,10 @@ def predictions(files: tuple[Path, ...], **options: Any) -> None:
     if options["metrics"] is not None:
         plain = [_plain(result) for result in report.results]
         write_report(options["metrics"], json.dumps(plain, indent=2) + "\n")
+    if options["html"] is not None:
+        from bnlint.runtime.html import render_html
+
+        write_report(options["html"], render_html([], report))
     raise SystemExit(report.exit_code)
 
 
@@ -157,7 +166,7 @@ def _show(result: FileResult, stream: IO[str]) -> None:
     what = "top share" if expected is None else "distance"
     console.print(
         f"  tested against {report.against}: {what} {report.test.statistic:.3f},"
-        f" alarm from {report.test.threshold:.3f}, {report.test.p_text}"
+        f" {report.test.threshold_text}, {report.test.p_text}"
     )
     if report.accuracy is not None:
         console.print(f"  accuracy {report.accuracy:.1%}")

@@ -16,7 +16,7 @@ from bnlint.runtime.predictions.collapse import (
     PredictionReport,
     Thresholds,
     add_classes,
-    label_ids,
+    to_classes,
 )
 from bnlint.runtime.predictions.files import (
     LABEL_NAMES,
@@ -114,8 +114,8 @@ def check_predictions(
     """Check every file, or the rows of all files together (`options.merge`).
 
     Args:
-      paths: `.npy`, `.npz`, `.csv` and `.parquet` files of class ids of shape (rows,), or of
-        scores of shape (rows, classes).
+      paths: files of any kind that `read_chunks` knows, of class ids of shape (rows,) or scores of
+        shape (rows, classes); or images of them, (images, height, width) and with classes.
       options: what to read and how to judge it.
       engine: where the files are read and counted (default: in this process), one by one, by
         workers that find them at the same place. The report is the same for any engine.
@@ -298,7 +298,7 @@ def _empty(options: CheckOptions) -> _Counts:
 def _expected_counts(file: Path) -> tuple[dict[ClassId, float], int]:
     counts: Counter[ClassId] = Counter()
     for chunk in read_chunks(_labels_in(file)):
-        add_classes(counts, label_ids(chunk, len(chunk)))
+        add_classes(counts, to_classes(chunk, None, "labels").classes)
     if not counts:
         raise PredictionFileError("holds no labels")
     return {name: float(count) for name, count in counts.items()}, counts.total()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from bnlint.findings import Confidence, Finding, Location
+from bnlint.findings import Confidence, Finding, Location, Severity
 from bnlint.registry import all_rules
 from bnlint.runtime.predictions.statistics import (
     ClassId,
@@ -20,6 +20,7 @@ from bnlint.runtime.predictions.statistics import (
     distribution_test,
     effective_classes,
     entropy_bits,
+    few_classes_test,
     shares,
     top_share_test,
 )
@@ -43,6 +44,11 @@ class Thresholds:
       collapse_ratio: only predictions with fewer effective classes than this times the
         expected number are collapsed; a model that spreads *more* than its labels is not.
       share_ceiling: without labels, the largest share a class of real data is assumed to have.
+      note_ceiling: without labels, the share of one class, or of a tenth of all classes, above
+        which a note is due: real data may well be that unbalanced, so no alarm can be promised.
+      one_class: where one class has this share of the predictions and a surplus, they are collapsed
+        however diverse the expected classes are: 95 % of class 0 predicted as 98 % of class 1.
+      vanished: a class that is expected for half of the rows has vanished below this share.
       accuracy_margin: accuracy lost between training and inference mode that is still tolerated.
     """
 
@@ -50,6 +56,9 @@ class Thresholds:
     distribution_margin: float = 0.3
     collapse_ratio: float = 0.85
     share_ceiling: float = 0.95
+    note_ceiling: float = 0.8
+    one_class: float = 0.8
+    vanished: float = 0.05
     accuracy_margin: float = 0.1
 
     def __post_init__(self) -> None:
@@ -57,6 +66,10 @@ class Thresholds:
             raise ValueError(f"alpha must lie in (0, 0.1], not {self.alpha}")
         if not 0.5 <= self.share_ceiling < 1:
             raise ValueError(f"share_ceiling must lie in [0.5, 1), not {self.share_ceiling}")
+        if not 0.5 <= self.note_ceiling <= self.share_ceiling:
+            raise ValueError(
+                f"note_ceiling must lie in [0.5, {self.share_ceiling}], not {self.note_ceiling}"
+            )
 
 
 DEFAULT_THRESHOLDS = Thresholds()
@@ -82,7 +95,9 @@ class PredictionReport:
     """What one set of predictions looks like.
 
     Attributes:
-      rows: rows counted; rows of scores with a NaN are only in `nan_rows`.
+      rows: rows counted (pixels, for segmentation); rows of scores with a NaN are only in
+        `nan_rows`.
+      units: independent ones among them: rows, or images of the largest size.
       nan_rows: rows of scores that hold at least one NaN.
       tied_rows: rows of scores whose largest value occurs more than once.
       classes: one row per class that was predicted, labeled or declared, in class order.
@@ -93,7 +108,12 @@ class PredictionReport:
       accuracy: share of labeled rows predicted right, None without labels.
       test: the test for collapse; None where there are no rows.
       against: what the test compared with, in words.
-      collapsed: whether the test raised an alarm and the predictions are less diverse.
+      collapsed: whether the test raised an alarm, and the predictions are less diverse than
+        expected, lie in one class, or miss a class.
+      vanished: a class that is expected for half of the rows and hardly predicted, if the test
+        raised an alarm.
+      note: why the predictions are suspicious though no alarm can be promised: without labels, or
+        with few images of pixels that depend on each other.
     """
 
     rows: int
@@ -109,12 +129,17 @@ class PredictionReport:
     test: TestResult | None
     against: str
     collapsed: bool
+    units: float = 0.0
+    vanished: ClassId | None = None
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         from dataclasses import asdict
 
         result = asdict(self)
+        if self.test is not None:
+            result["test"] = self.test.to_dict()
         for row, plain in zip(self.classes, result["classes"], strict=True):
             plain["recall"] = row.recall
         return result
@@ -133,6 +158,9 @@ class PredictionReport:
             confidence = Confidence.HIGH if certain else Confidence.LOW
             message = self._collapse_in_words(self.test)
             found.append(rule.finding(place, message, confidence=confidence))
+        elif self.note:
+            finding = rule.finding(place, self.note, confidence=Confidence.LOW)
+            found.append(replace(finding, severity=Severity.INFO))
         return found
 
     def _collapse_in_words(self, test: TestResult) -> str:
@@ -145,6 +173,8 @@ class PredictionReport:
                 f" where {self.expected_effective_classes:.2f} are expected;"
                 f" {test.statistic:.1%} of the rows are in surplus"
             )
+        if self.vanished is not None:
+            message += f"; class {self.vanished}, expected most, has vanished"
         return f"{message} ({test.p_text} against {self.against})"
 
 
@@ -164,13 +194,20 @@ def _ids(values: np.ndarray, what: str) -> np.ndarray:
             raise ValueError(f"{what}: a class id is NaN or infinite")
         if (np.abs(values) > 2**53).any() or (np.trunc(values) != values).any():
             raise ValueError(
-                f"{what}: 1-D values with fractions are not class ids;"
-                " give scores of shape (rows, classes), or a threshold for binary scores"
+                f"{what}: 1-D values with fractions are not class ids; give scores of shape"
+                " (rows, classes), or, if these are the scores of one binary class, a threshold:"
+                f" {_threshold_hint(values)}"
             )
         return values.astype(np.int64)
     if values.dtype.kind in "USO":
         return _class_names(values, what)
     raise ValueError(f"{what}: {values.dtype} values are neither class ids nor scores")
+
+
+def _threshold_hint(values: np.ndarray) -> str:
+    if values.min() >= 0 and values.max() <= 1:
+        return "--threshold 0.5 for probabilities such as a sigmoid's"
+    return "--threshold 0 for logits"
 
 
 def _class_names(values: np.ndarray, what: str) -> np.ndarray:
@@ -185,21 +222,52 @@ def _class_names(values: np.ndarray, what: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassChunk:
-    """Classes of a chunk's valid rows, and which those are (`valid`: bool, shape (rows,))."""
+    """Classes of a chunk's valid rows, and which those are (`valid`: bool, shape (rows,)).
+
+    For segmentation, each pixel is a row: `per_unit` of them are one image.
+    """
 
     classes: np.ndarray
     valid: np.ndarray
     nan_rows: int = 0
     tied_rows: int = 0
+    per_unit: int = 1
 
 
 def to_classes(values: ArrayLike, threshold: float | None, what: str) -> ClassChunk:
-    """Classes of one chunk: ids as they are, scores by argmax or threshold."""
+    """Classes of one chunk: ids as they are, scores by argmax or threshold.
+
+    `values` has shape (rows,) or (images, height, width) for ids and for binary scores with a
+    threshold, and (rows, classes) or (images, height, width, classes) for scores.
+    """
     import numpy as np
 
     array = np.asarray(values)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
+    if array.ndim in (2, 4) and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim == 3:
+        _check_image_ids(array, threshold, what)
+    per_unit = int(np.prod(array.shape[1:3])) if array.ndim in (3, 4) else 1
+    if array.ndim in (3, 4):
+        array = array.reshape(-1, *array.shape[3:])
+    return replace(_classes_of_rows(array, threshold, what), per_unit=max(1, per_unit))
+
+
+def _check_image_ids(array: np.ndarray, threshold: float | None, what: str) -> None:
+    """Three dimensions are images of ids; scores would have four, and boxes are neither."""
+    if threshold is not None or array.dtype.kind in "iub":
+        return
+    if array.dtype.kind == "f" and (array % 1 == 0).all():
+        return
+    raise ValueError(
+        f"{what}: got {array.dtype} values of shape {array.shape}; expected class ids (images,"
+        " height, width), scores (images, height, width, classes), or a threshold for binary scores"
+    )
+
+
+def _classes_of_rows(array: np.ndarray, threshold: float | None, what: str) -> ClassChunk:
+    import numpy as np
+
     if array.ndim == 1 and threshold is not None:
         scores = array.astype(np.float64)
         valid = ~np.isnan(scores)
@@ -208,8 +276,9 @@ def to_classes(values: ArrayLike, threshold: float | None, what: str) -> ClassCh
         return ClassChunk(_ids(array, what), np.ones(len(array), dtype=bool))
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "iubf":
         raise ValueError(
-            f"{what}: expected class ids of shape (rows,) or scores of shape (rows, classes),"
-            f" got {array.dtype} values of shape {array.shape}"
+            f"{what}: expected class ids of shape (rows,) or (images, height, width), or scores of"
+            f" shape (rows, classes) or (images, height, width, classes), got {array.dtype} values"
+            f" of shape {array.shape}"
         )
     valid = ~np.isnan(array).any(axis=1) if array.dtype.kind == "f" else np.ones(len(array), bool)
     scores = array[valid]
@@ -250,8 +319,8 @@ def label_ids(labels: ArrayLike, rows: int) -> np.ndarray:
         raise ValueError("labels: a label is NaN")
     if chunk.tied_rows:
         raise ValueError("labels: a one-hot row has no single largest value")
-    if len(np.asarray(labels)) != rows:
-        raise ValueError(f"{rows} predictions, but {len(np.asarray(labels))} labels")
+    if len(chunk.valid) != rows:
+        raise ValueError(f"{rows} predictions, but {len(chunk.valid)} labels")
     return chunk.classes
 
 
@@ -287,6 +356,7 @@ class PredictionMonitor:
     columns: int = field(default=0, init=False)
     nan_rows: int = field(default=0, init=False)
     tied_rows: int = field(default=0, init=False)
+    per_unit: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
         weights = list((self.expected or {}).values())
@@ -301,8 +371,9 @@ class PredictionMonitor:
         Args:
           predictions: class ids of shape (rows,), integers or names; or scores, probabilities or
             logits of shape (rows, classes), whose argmax counts. Rows of scores with a NaN
-            are counted as `nan_rows` only.
-          labels: true class ids of shape (rows,), or one-hot rows.
+            are counted as `nan_rows` only. For segmentation, (images, height, width) and
+            (images, height, width, classes): each pixel is a row.
+          labels: true class ids of shape (rows,) or (images, height, width), or one-hot.
 
         Raises:
           ValueError: shapes, kinds or lengths that don't fit. The monitor is left unchanged.
@@ -311,7 +382,7 @@ class PredictionMonitor:
 
         array = np.asarray(predictions)
         chunk = to_classes(array, self.threshold, "predictions")
-        labels_here = None if labels is None else label_ids(labels, len(array))[chunk.valid]
+        labels_here = None if labels is None else label_ids(labels, len(chunk.valid))[chunk.valid]
         rows_before = self.predicted.total()
         if rows_before and len(chunk.classes) and (labels is None) == bool(self.labeled):
             raise ValueError("some chunks came with labels and some without")
@@ -327,8 +398,9 @@ class PredictionMonitor:
         self.correct = self.correct if correct is None else correct
         self.nan_rows += chunk.nan_rows
         self.tied_rows += chunk.tied_rows
-        if array.ndim == 2 and array.shape[1] > 1:
-            self.columns = max(self.columns, array.shape[1])
+        self.per_unit = max(self.per_unit, chunk.per_unit)
+        if array.ndim in (2, 4):
+            self.columns = max(self.columns, array.shape[-1] if array.shape[-1] > 1 else 0)
 
     def _check_range(self, *groups: Counter[ClassId]) -> None:
         if self.num_classes is None:
@@ -355,6 +427,7 @@ class PredictionMonitor:
         merged.labeled = merged_classes(self.labeled, other.labeled)
         merged.correct = merged_classes(self.correct, other.correct)
         merged.columns = max(self.columns, other.columns)
+        merged.per_unit = max(self.per_unit, other.per_unit)
         merged.nan_rows = self.nan_rows + other.nan_rows
         merged.tied_rows = self.tied_rows + other.tied_rows
         return merged
@@ -386,25 +459,76 @@ class PredictionMonitor:
         expected = self._expected_shares()
         effective = effective_classes(self.predicted.values())
         expected_effective = None if expected is None else effective_classes(expected.values())
-        test = self._test(expected) if rows else None
+        test = self._test(expected, self._units()) if rows else None
+        alarm = bool(test and test.alarm)
+        top_share = self.predicted[top] / rows if top is not None else 0.0
         less_diverse = (
             expected_effective is None
             or effective < self.thresholds.collapse_ratio * expected_effective
+            or top_share >= self.thresholds.one_class
         )
+        vanished = self._vanished(expected) if alarm and expected is not None else None
         return PredictionReport(
             rows=rows,
             nan_rows=self.nan_rows,
             tied_rows=self.tied_rows,
             classes=classes,
             top_class=top,
-            top_share=self.predicted[top] / rows if top is not None else 0.0,
+            top_share=top_share,
             entropy_bits=entropy_bits(self.predicted.values()),
             effective_classes=effective if rows else 0.0,
             expected_effective_classes=expected_effective,
             accuracy=self.correct.total() / rows if self.labeled else None,
             test=test,
             against=self._against(),
-            collapsed=bool(test and test.alarm and less_diverse),
+            collapsed=alarm and (less_diverse or vanished is not None),
+            units=rows / self.per_unit,
+            vanished=vanished,
+            note=self._note(expected, len(names)) if rows and less_diverse else "",
+        )
+
+    def _vanished(self, expected: Mapping[ClassId, float]) -> ClassId | None:
+        """The class that has half of the expected rows, if it is hardly predicted."""
+        most = max(expected, key=lambda name: expected[name])
+        share = self.predicted[most] / self.predicted.total()
+        gone = expected[most] >= 0.5 and share <= self.thresholds.vanished
+        return most if gone else None
+
+    def _note(self, expected: Mapping[ClassId, float] | None, classes: int) -> str:
+        """What is suspicious, though no test of it can be promised to give few false alarms."""
+        if self.per_unit > 1:
+            return self._note_by_pixels(expected)
+        if expected is not None:
+            return ""
+        limits = self.thresholds
+        few = max(1, classes // 10)
+        test = few_classes_test(
+            self.predicted,
+            classes=max(classes, 2),
+            few=few,
+            ceiling=limits.note_ceiling,
+            alpha=limits.alpha,
+        )
+        if not test.alarm:
+            return ""
+        what = "one class has" if few == 1 else f"{few} of {classes} classes have"
+        return (
+            f"{what} {test.statistic:.1%} of {self.predicted.total()} predictions ({test.p_text}"
+            f" against {limits.note_ceiling:.0%}): collapsed, unless the data is that unbalanced;"
+            " labels or --expected would tell"
+        )
+
+    def _note_by_pixels(self, expected: Mapping[ClassId, float] | None) -> str:
+        """As if the pixels of an image were independent."""
+        test = self._test(expected, None)
+        if not test.alarm:
+            return ""
+        images = self.predicted.total() / self.per_unit
+        return (
+            f"one class has {max(self.predicted.values()) / self.predicted.total():.1%} of the"
+            f" pixels of {images:.0f} images: collapsed ({test.p_text} against {self._against()}),"
+            " if pixels were independent; for a test that knows that they are not, the images are"
+            " too few"
         )
 
     def _expected_shares(self) -> dict[ClassId, float] | None:
@@ -420,14 +544,21 @@ class PredictionMonitor:
             return "the labels"
         return f"a largest class share of {self.thresholds.share_ceiling:.0%} (no labels given)"
 
-    def _test(self, expected: Mapping[ClassId, float] | None) -> TestResult:
+    def _test(self, expected: Mapping[ClassId, float] | None, units: float | None) -> TestResult:
         limits = self.thresholds
         if expected is None:
-            return top_share_test(self.predicted, ceiling=limits.share_ceiling, alpha=limits.alpha)
+            return top_share_test(
+                self.predicted, ceiling=limits.share_ceiling, alpha=limits.alpha, units=units
+            )
         return distribution_test(
             self.predicted,
             expected,
             margin=limits.distribution_margin,
             alpha=limits.alpha,
             expected_rows=self.expected_rows if self.expected is not None else None,
+            units=units,
         )
+
+    def _units(self) -> float | None:
+        """Independent units, where those are images and not rows."""
+        return self.predicted.total() / self.per_unit if self.per_unit > 1 else None

@@ -1,9 +1,14 @@
-"""Read predictions and labels from `.npy`, `.npz`, `.csv` and `.parquet`, a chunk at a time.
+"""Read predictions and labels from arrays, tables and JSON, a chunk at a time.
+
+`.npy` and `.npz` hold arrays; `.csv`, `.tsv`, `.txt` and `.parquet` columns; `.json` one list of rows
+(or lists by column name), `.jsonl` and `.ndjson` a row on each line. A row is a class, a list of
+scores, or an object of columns.
 
 Files come from strangers: nothing is unpickled, nothing is loaded whole (arrays in Fortran
-order inside a `.npz` excepted, up to a limit), and what can't be read is a PredictionFileError.
+order inside a `.npz`, and `.json`, excepted, up to a limit), and what can't be read is a PredictionFileError.
 
-A CSV file starts with a header line, unless every cell of its first line is a number.
+A table of text starts with a header line, unless every cell of its first line is a number. A `.txt`
+file of one class name on each line has none either.
 """
 
 from __future__ import annotations
@@ -23,7 +28,11 @@ CHUNK_BYTES = 8 * 2**20
 CHUNK_ROWS = 65_536
 MAX_FORTRAN_BYTES = 256 * 2**20
 MAX_ARRAY_BYTES = 64 * 2**30
+MAX_JSON_BYTES = 256 * 2**20
 MAX_LINE = CHUNK_BYTES // 2
+
+_TABLES = (".csv", ".tsv", ".txt")
+_JSON_LINES = (".jsonl", ".ndjson")
 
 PREDICTION_NAMES = [
     "predictions",
@@ -38,7 +47,10 @@ PREDICTION_NAMES = [
     "probabilities",
     "probs",
 ]
-LABEL_NAMES = ["labels", "label", "y_true", "y", "target", "targets", "true"]
+LABEL_NAMES = [
+    *("labels", "label", "y_true", "y", "target", "targets", "true", "truth", "ground_truth"),
+    *("true_class", "true_label", "actual"),
+]
 
 
 class PredictionFileError(Exception):
@@ -80,6 +92,9 @@ class Source:
             return usual
         if len(left) == 1 or (left and left == [str(index) for index in range(len(left))]):
             return left
+        scores = _numbered(left)
+        if scores:
+            return scores
         raise PredictionFileError(f"which {what}? It has {listed}; {self.hint}")
 
     def _matching(self, present: Sequence[str], name: str) -> list[str]:
@@ -88,14 +103,40 @@ class Source:
         return [one for one in present if one not in self.exclude and fnmatch.fnmatch(one, name)]
 
 
+def _numbered(names: Sequence[str]) -> list[str]:
+    """The columns `class_0`, `class_1`, ... in their order, if the names hold one such series."""
+    series: dict[str, list[str]] = {}
+    for name in names:
+        stem = name.rstrip("0123456789")
+        if stem and stem != name:
+            series.setdefault(stem, []).append(name)
+    whole = [
+        ordered
+        for stem, members in series.items()
+        if (ordered := [f"{stem}{index}" for index in range(len(members))])
+        and len(members) > 1
+        and set(ordered) == set(members)
+    ]
+    return whole[0] if len(whole) == 1 else []
+
+
 def read_chunks(source: Source) -> Iterator[np.ndarray]:
     """Chunks of rows: shape (rows,) for one column or 1-D array, else (rows, columns).
+
+    Arrays of three and four dimensions are segmented images: a row is an image.
 
     Raises:
       PredictionFileError: while iterating, for any file that can't be read.
     """
     path = source.path
-    readers = {".npy": _npy, ".npz": _npz, ".csv": _csv, ".parquet": _parquet}
+    readers = {
+        ".npy": _npy,
+        ".npz": _npz,
+        ".parquet": _parquet,
+        **dict.fromkeys(_TABLES, _csv),
+        ".json": _json,
+        **dict.fromkeys(_JSON_LINES, _json_lines),
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise PredictionFileError(
@@ -110,14 +151,19 @@ def read_chunks(source: Source) -> Iterator[np.ndarray]:
 
 
 def names_in(path: Path) -> list[str]:
-    """Names of a file's columns or arrays; empty for a `.npy`, which has none."""
+    """Names of a file's columns or arrays; empty for a `.npy` or rows without names."""
+    suffix = path.suffix.lower()
     with _clear_errors():
-        if path.suffix.lower() == ".npz" and path.is_file():
+        if not path.is_file():
+            return []
+        if suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
                 return [name.removesuffix(".npy") for name in archive.namelist()]
-        if path.suffix.lower() == ".csv" and path.is_file():
+        if suffix in _TABLES:
             return _csv_start(path).names
-        if path.suffix.lower() == ".parquet" and path.is_file():
+        if suffix in (".json", *_JSON_LINES):
+            return _json_names(path)
+        if suffix == ".parquet":
             import pyarrow.parquet
 
             return list(pyarrow.parquet.read_schema(path).names)
@@ -161,7 +207,7 @@ def _clear_errors() -> Iterator[None]:
     # subclasses of ValueError, OSError and NotImplementedError; zipfile its own, and RuntimeError.
     kinds = (
         *(ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError),
-        *(KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, csv.Error, tokenize.TokenError),
+        *(KeyError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error, csv.Error, tokenize.TokenError),
     )
     try:
         yield
@@ -171,7 +217,9 @@ def _clear_errors() -> Iterator[None]:
 
 
 def _rows_per_chunk(shape: tuple[int, ...], itemsize: int) -> int:
-    columns = shape[1] if len(shape) > 1 else 1
+    import math
+
+    columns = math.prod(shape[1:])
     return max(1, min(CHUNK_ROWS, CHUNK_BYTES // max(1, columns * itemsize)))
 
 
@@ -180,10 +228,12 @@ def _check_array(dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
     if dtype.hasobject:
         raise PredictionFileError("holds pickled Python objects, which bnlint never loads")
-    if len(shape) not in (1, 2) or min(shape) < 0:
-        raise PredictionFileError(f"has an array of shape {shape}; expected 1 or 2 dimensions")
+    if len(shape) not in (1, 2, 3, 4) or min(shape) < 0:
+        raise PredictionFileError(f"has an array of shape {shape}; expected 1 to 4 dimensions")
     if dtype.itemsize == 0 or 0 in shape[1:]:
         raise PredictionFileError(f"has rows without values ({dtype}, shape {shape})")
+    if math.prod(shape[1:]) * dtype.itemsize > MAX_FORTRAN_BYTES:
+        raise PredictionFileError(f"has rows of over {MAX_FORTRAN_BYTES >> 20} MiB, shape {shape}")
     if math.prod(shape) * dtype.itemsize > MAX_ARRAY_BYTES:
         raise PredictionFileError(f"is over the limit of {MAX_ARRAY_BYTES >> 30} GiB")
 
@@ -218,6 +268,8 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _npz(source: Source) -> Iterator[np.ndarray]:
+    import math
+
     import numpy as np
 
     with zipfile.ZipFile(source.path) as archive:
@@ -228,12 +280,12 @@ def _npz(source: Source) -> Iterator[np.ndarray]:
         with archive.open(members[name]) as file:
             shape, fortran, dtype = _npy_header(file)
             _check_array(dtype, shape)
-            if fortran and len(shape) == 2:
+            if fortran and len(shape) > 1:
                 yield _fortran(file, shape, dtype)
                 return
             step = _rows_per_chunk(shape, dtype.itemsize)
             row_shape = shape[1:]
-            row_bytes = dtype.itemsize * (row_shape[0] if row_shape else 1)
+            row_bytes = dtype.itemsize * math.prod(row_shape)
             for start in range(0, shape[0], step):
                 rows = min(step, shape[0] - start)
                 data = file.read(rows * row_bytes)
@@ -243,9 +295,11 @@ def _npz(source: Source) -> Iterator[np.ndarray]:
 
 
 def _fortran(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    import math
+
     import numpy as np
 
-    size = shape[0] * shape[1] * dtype.itemsize
+    size = math.prod(shape) * dtype.itemsize
     if size > MAX_FORTRAN_BYTES:
         raise PredictionFileError(
             "holds an array in Fortran order, which has no rows to stream; save it as .npy or"
@@ -277,9 +331,16 @@ def _csv_start(path: Path) -> _CsvStart:
         raise PredictionFileError("is empty, or its first line is")
     counted = [str(index) for index in range(len(rows[0]))]
     named_by_number = len(counted) > 1 and rows[0] == counted  # pandas names columns 0, 1, 2, ...
-    if all(map(_is_number, rows[0])) and not named_by_number:
+    numbers = all(map(_is_number, rows[0])) and not named_by_number
+    if numbers or _lacks_header(path, rows[0]):
         return _CsvStart(delimiter, counted, False, rows[0])
     return _CsvStart(delimiter, rows[0], True, rows[1])
+
+
+def _lacks_header(path: Path, cells: list[str]) -> bool:
+    """A `.txt` file of one column is a list, unless its first line is a usual name of a column."""
+    usual = (*PREDICTION_NAMES, *LABEL_NAMES)
+    return path.suffix.lower() == ".txt" and len(cells) == 1 and cells[0].lower() not in usual
 
 
 def _delimiter(line: str) -> str:
@@ -361,3 +422,98 @@ def _values(batch: Any) -> np.ndarray:
     if len(values) and isinstance(values[0], np.ndarray):
         return np.stack(list(values))
     return values
+
+
+def _json_names(path: Path) -> list[str]:
+    """Of the columns, where rows are objects, or the whole is an object of columns."""
+    if path.suffix.lower() in _JSON_LINES:
+        first: Any = next(_json_rows(path), None)
+    else:
+        whole = _load_json(path)
+        first = whole[0] if isinstance(whole, list) and whole else whole
+    return list(first) if isinstance(first, dict) else []
+
+
+def _load_json(path: Path) -> Any:
+    import json
+
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise PredictionFileError(
+            f"is over the limit of {MAX_JSON_BYTES >> 20} MiB; JSON lines (.jsonl) have none"
+        )
+    return json.loads(path.read_bytes())
+
+
+def _json(source: Source) -> Iterator[np.ndarray]:
+    whole = _load_json(source.path)
+    if isinstance(whole, dict):
+        name, *more = source.choose(list(whole), "key")
+        if more:  # scores by class
+            columns = [_json_array(whole[one]) for one in (name, *more)]
+            yield _stacked(columns)
+            return
+        whole = whole[name]
+    if not isinstance(whole, list):
+        raise PredictionFileError("is no list of predictions")
+    yield from _json_chunks(source, iter(whole))
+
+
+def _json_lines(source: Source) -> Iterator[np.ndarray]:
+    yield from _json_chunks(source, _json_rows(source.path))
+
+
+def _json_rows(path: Path) -> Iterator[Any]:
+    import json
+
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE):
+            if len(line) == MAX_LINE:
+                raise PredictionFileError(f"has a line of more than {MAX_LINE} bytes")
+            if line.strip():
+                yield json.loads(line)
+
+
+def _json_chunks(source: Source, rows: Iterator[Any]) -> Iterator[np.ndarray]:
+    """Rows that are classes, lists of scores (also nested, for images), or objects of columns."""
+    import itertools
+
+    first = next(rows, None)
+    if first is None:
+        return
+    chosen = source.choose(list(first), "key") if isinstance(first, dict) else []
+    rows = itertools.chain([first], rows)
+    step = _rows_per_chunk((0, len(chosen) or _json_size(first)), 8)
+    while chunk := list(itertools.islice(rows, step)):
+        if not chosen:
+            yield _json_array(chunk)
+            continue
+        if not all(isinstance(row, dict) and row.keys() >= set(chosen) for row in chunk):
+            raise PredictionFileError(f"has a row without {', '.join(map(repr, chosen[:5]))}")
+        yield _stacked([_json_array([row[name] for row in chunk]) for name in chosen])
+
+
+def _json_size(row: Any) -> int:
+    return len(row) * _json_size(row[0]) if isinstance(row, list) and row else 1
+
+
+def _json_array(values: Any) -> np.ndarray:
+    """Numbers or names; None and mixtures are refused."""
+    import numpy as np
+
+    array = np.asarray(values)
+    if array.dtype.kind not in "iubfU" or array.ndim == 0:
+        raise PredictionFileError("has rows that are neither classes nor lists of scores")
+    flat = values
+    while isinstance(flat, list) and flat and isinstance(flat[0], list):
+        flat = flat[0]
+    if array.dtype.kind == "U" and not all(isinstance(one, str) for one in flat):
+        raise PredictionFileError("has rows that are names and rows that are numbers")
+    if array.ndim > 4 or 0 in array.shape[1:]:
+        raise PredictionFileError(f"has rows of shape {array.shape[1:]}; expected 0 to 3 dimensions")
+    return array
+
+
+def _stacked(columns: list[np.ndarray]) -> np.ndarray:
+    import numpy as np
+
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)

@@ -61,6 +61,7 @@ class GapReport:
         result = asdict(self)
         for name in ("train_counts", "eval_counts"):
             result[name] = {str(key): count for key, count in result[name].items()}
+        result["test"] = self.test and self.test.to_dict()
         return result | {"gap": self.gap}
 
     def findings(self, path: str) -> list[Finding]:
@@ -104,6 +105,7 @@ class ModeGapMonitor:
     labeled: int = field(default=0, init=False)
     nan_rows: int = field(default=0, init=False)
     columns: int = field(default=0, init=False)
+    per_unit: int = field(default=1, init=False)
 
     def update(
         self, train: ArrayLike, evaluation: ArrayLike, labels: ArrayLike | None = None
@@ -111,8 +113,8 @@ class ModeGapMonitor:
         """Count one chunk: the same rows in the same order, predicted in each mode.
 
         Args:
-          train, evaluation: class ids of shape (rows,) or scores of shape (rows, classes).
-          labels: true class ids of shape (rows,), or one-hot rows.
+          train, evaluation: class ids or scores, of the shapes that `PredictionMonitor.update` takes.
+          labels: true class ids, or one-hot.
 
         Raises:
           ValueError: shapes, kinds or lengths that don't fit.
@@ -124,9 +126,13 @@ class ModeGapMonitor:
             raise ValueError(f"{len(first)} rows in training mode, but {len(second)} in inference")
         ours = to_classes(first, self.threshold, "training-mode predictions")
         theirs = to_classes(second, self.threshold, "inference-mode predictions")
+        if len(ours.valid) != len(theirs.valid):
+            raise ValueError(
+                f"shape {first.shape} in training mode, but {second.shape} in inference mode"
+            )
         both = ours.valid & theirs.valid
         train_ids, eval_ids = ours.classes[both[ours.valid]], theirs.classes[both[theirs.valid]]
-        truth = None if labels is None else label_ids(labels, len(first))[both]
+        truth = None if labels is None else label_ids(labels, len(both))[both]
         rows_before = self.train.total()
         if rows_before and len(train_ids) and (truth is None) == bool(self.labeled):
             raise ValueError("some chunks came with labels and some without")
@@ -137,9 +143,9 @@ class ModeGapMonitor:
         self.train, self.evaluation = train_counts, eval_counts
         self.agree += int((train_ids == eval_ids).sum())
         self.nan_rows += int((~both).sum())
-        self.columns = max(
-            self.columns, *(one.shape[1] for one in (first, second) if one.ndim > 1), 0
-        )
+        scores = [one.shape[-1] for one in (first, second) if one.ndim in (2, 4)]
+        self.columns = max(self.columns, *scores, 0)
+        self.per_unit = max(self.per_unit, ours.per_unit)
         if truth is not None:
             self.labeled += len(truth)
             self.train_right += int((train_ids == truth).sum())
@@ -163,6 +169,7 @@ class ModeGapMonitor:
         for name in ("agree", "train_right", "eval_right", "labeled", "nan_rows"):
             setattr(merged, name, getattr(self, name) + getattr(other, name))
         merged.columns = max(self.columns, other.columns)
+        merged.per_unit = max(self.per_unit, other.per_unit)
         return merged
 
     def report(self) -> GapReport:
@@ -182,6 +189,7 @@ class ModeGapMonitor:
 
     def _test(self, rows: int) -> TestResult:
         limits = self.thresholds
+        units = rows / self.per_unit if self.per_unit > 1 else None
         if self.labeled:
             return accuracy_gap_test(
                 self.train_right,
@@ -189,6 +197,7 @@ class ModeGapMonitor:
                 rows,
                 margin=limits.accuracy_margin,
                 alpha=limits.alpha,
+                units=units,
             )
         return paired_distribution_test(
             self.train,
@@ -196,4 +205,5 @@ class ModeGapMonitor:
             margin=limits.distribution_margin,
             alpha=limits.alpha,
             classes=self.columns,
+            units=units,
         )

@@ -1,13 +1,15 @@
 """Statistics of predicted-class counts, and the tests behind BN601 and BN602.
 
 Every test here has a *margin*: its null hypothesis allows a deviation up to the margin, so a
-million rows don't raise an alarm over a trivial difference. Every test is a concentration
-inequality, so its false-alarm rate is at most `alpha` at every sample size, for every
-distribution inside the margin, not only for large samples as with chi-square or G. The price
-is power on small samples, which suits a tool where a false alarm costs more than a missed one.
-The rows are taken to be predicted independently of each other, which inference mode ensures.
-`tests/runtime/predictions/test_statistics.py` measures the false-alarm rates on the boundary of the
-null hypotheses, where they are largest.
+million rows don't raise an alarm over a trivial difference. Every test is exact or an inequality,
+so its false-alarm rate is at most `alpha` at every sample size, for every distribution
+inside the margin, not only for large samples as with chi-square or G.
+
+The units are taken to be predicted independently of each other, which inference mode ensures for
+the examples of a classifier. The pixels of one image are not independent: there the image is the
+unit (see `share_tail`). `tests/runtime/predictions/test_statistics.py` measures the false-alarm
+rates on the boundary of the null hypotheses, where they are largest, and
+`benchmarks/predictions.md` on whole models, with the power.
 """
 
 from __future__ import annotations
@@ -15,9 +17,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ClassId = int | str
 Counts = Mapping[ClassId, int]
+
+_SINGLE_PART, _OTHERS_PART, _SETS_PART = 0.9, 0.05, 0.05
+"""Parts of alpha: for a class that is expected, for all others together, for sets of classes."""
+_EXPECTED_PART = 0.1
+"""Part of alpha for the chance that the expected shares were counted too low on other rows."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +38,8 @@ class TestResult:
     Attributes:
       statistic: the measured deviation, a share in [0, 1].
       margin: the deviation the null hypothesis still allows.
-      threshold: the smallest deviation that raises an alarm at this sample size.
+      threshold: the smallest deviation that raises an alarm at this sample size; infinite where
+        none does.
       p_value: upper bound of the null probability of a deviation at least this large.
       alarm: whether `p_value` <= alpha.
     """
@@ -44,6 +56,17 @@ class TestResult:
     def p_text(self) -> str:
         """The bound in words, for messages: "p <= 4e-38"."""
         return f"p <= {self.p_value:.2g}" if self.p_value > 1e-99 else "p < 1e-99"
+
+    @property
+    def threshold_text(self) -> str:
+        """Where the alarm begins, in words."""
+        if math.isinf(self.threshold):
+            return "no alarm is possible with so few rows"
+        return f"alarm from {self.threshold:.3f}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON, which has no infinity."""
+        return vars(self) | {"threshold": None if math.isinf(self.threshold) else self.threshold}
 
 
 def entropy_bits(weights: Iterable[float]) -> float:
@@ -78,6 +101,55 @@ def _test(statistic: float, margin: float, bias: float, scale: float, alpha: flo
     return TestResult(statistic, margin, threshold, p_value, statistic >= threshold)
 
 
+def share_tail(surplus: Any, units: float, share: Any, *, exact: bool) -> np.ndarray:
+    """Bound of P(at least a share `surplus` of all rows lies in a set), if the true share is `share`.
+
+    Exact: the binomial tail. It also bounds rows with shares of their own whose mean is `share`,
+    where surplus * units >= share * units + 1 (Hoeffding 1956, "On the distribution of the number
+    of successes in independent trials"); elsewhere the bound is 1.
+
+    Otherwise each unit (an image) is a share of its own in [0, 1], whatever its pixels have to do
+    with each other: exp(-units * KL(surplus || share)) (Hoeffding 1963, "Probability inequalities
+    for sums of bounded random variables", theorem 1). Units of different size count by
+    their part of the largest one; the same proof holds, as x ** a is concave.
+
+    Args:
+      surplus, share: arrays of the same shape, shares of all rows.
+      units: number of independent units; a whole number where `exact`.
+    """
+    import numpy as np
+    from scipy.special import rel_entr
+    from scipy.stats import binom
+
+    surplus, share = np.broadcast_arrays(np.asarray(surplus, float), np.asarray(share, float))
+    share = np.minimum(share, 1.0)
+    if exact:
+        count = np.rint(surplus * units)
+        tail = np.where(count >= share * units + 1, binom.sf(count - 1, units, share), 1.0)
+        return np.where(share >= 1, 1.0, tail)
+    distance = rel_entr(surplus, share) + rel_entr(1 - surplus, 1 - share)
+    return np.where(surplus > share, np.exp(-units * distance), 1.0)
+
+
+def _set_penalties(order: np.ndarray) -> np.ndarray:
+    """What a p-value is multiplied by for having been the least of all sets of classes (Bonferroni).
+
+    `order` holds the K expected classes and, as K, all others together; the sets are its beginnings,
+    without the whole. Each of the C(K + 1, k) sets of k classes gets the same part of alpha, and
+    all those of size k > 1 together 2 ** (1 - k) of `_SETS_PART`.
+    """
+    import numpy as np
+    from scipy.special import gammaln
+
+    classes = len(order) - 1
+    sizes = np.arange(1, classes + 1)
+    log_sets = gammaln(classes + 2) - gammaln(sizes + 1) - gammaln(classes + 2 - sizes)
+    log_parts = math.log(_SETS_PART) - (sizes - 1) * math.log(2)
+    penalties = np.exp(np.minimum(log_sets - log_parts, 700.0))
+    penalties[0] = 1 / _OTHERS_PART if order[0] == classes else classes / _SINGLE_PART
+    return penalties
+
+
 def distribution_test(
     counts: Counts,
     expected: Mapping[ClassId, float],
@@ -85,38 +157,93 @@ def distribution_test(
     margin: float,
     alpha: float,
     expected_rows: int | None = None,
+    units: float | None = None,
 ) -> TestResult:
     """Is the predicted distribution farther than `margin` from the expected one?
 
     Null hypothesis: the total variation distance of the classifier's true prediction
-    distribution to the true expected one is at most `margin`. The empirical distance exceeds
-    the true one by at most the distance of sample and truth. Its mean is at most
-    0.5 * sqrt((K - 1) / n) (Cauchy-Schwarz over the K classes' standard deviations), and
-    one row changes it by at most 1 / n, so McDiarmid's inequality (McDiarmid 1989, "On the
-    method of bounded differences") gives P(excess >= t) <= exp(-2 n t^2).
+    distribution to the true expected one is at most `margin`. That distance is the largest surplus
+    of any set of classes, so under the null each set's true share is at most its expected share
+    plus the margin. The sets of the k classes with the largest surplus are tested, k = 1, 2, ...,
+    each by the exact binomial tail of its share (`share_tail`), times the number of sets of that size
+    (`_set_penalties`): the Bonferroni inequality over all sets of all sizes.
 
-    K must not depend on the predictions. Classes that are not expected all add their whole share
-    to the distance, so they count as one class: K is the number of expected classes plus one.
+    The number of sets must not depend on the predictions. All classes that are not expected are
+    one class, therefore.
+
+    Where the expected shares were counted on other rows, each is replaced by its upper
+    Clopper-Pearson limit (1934) at a tenth of alpha, which is added to the p-value (Berger and Boos
+    1994, "P values maximized over a confidence set for the nuisance parameter").
 
     Args:
       counts: predicted rows per class.
       expected: expected share per class; sums to 1.
       margin, alpha: see the module's docstring.
       expected_rows: number of rows the expected shares were counted on, where those are other
-        rows than the predicted ones; every class is then taken to occur among them. None: the
-        shares are exact, or they are those of the very rows that were predicted (the test then is
-        conditional on the labels).
+        rows than the predicted ones. None: the shares are exact, or they are those of the very rows
+        that were predicted (the test then is conditional on the labels).
+      units: number of independent units, where that is not the number of rows (see `share_tail`).
+
+    Returns:
+      The result for the set of classes with the least p-value: `statistic` is its surplus.
     """
+    import numpy as np
+
     rows = sum(counts.values())
-    classes = 1 + sum(share > 0 for share in expected.values())
-    statistic = total_variation(shares(counts), expected)
-    per_sample = [rows] if expected_rows is None else [rows, expected_rows]
-    bias = sum(0.5 * math.sqrt((classes - 1) / size) for size in per_sample)
-    scale = sum(1 / size for size in per_sample) / 2
-    return _test(statistic, margin, bias, scale, alpha)
+    known = [name for name, share in expected.items() if share > 0]
+    predicted = np.array([counts.get(name, 0) for name in known] + [0], float)
+    predicted[-1] = rows - predicted.sum()
+    wanted = np.array([expected[name] for name in known] + [0.0])
+    order = np.argsort(wanted - predicted / rows, kind="stable")
+    share = predicted[order].cumsum()[:-1] / rows
+    usual = wanted[order].cumsum()[:-1]
+    penalties = _set_penalties(order)
+    limit, spent = usual, 0.0
+    if expected_rows is not None:
+        spent = _EXPECTED_PART * alpha
+        limit = _upper_limits(usual, expected_rows, spent / penalties)
+    exact = units is None
+    tails = share_tail(share, units or rows, limit + margin, exact=exact)
+    values = np.minimum(1.0, penalties * tails + spent)
+    best = int(values.argmin()) if values.min() < 1 else int((share - usual).argmax())
+    level = (alpha - spent) / penalties[best]
+    needed = _needed_share(level, units or rows, float(limit[best]) + margin, exact=exact)
+    statistic = float(share[best] - usual[best])
+    threshold = needed - float(usual[best])
+    return TestResult(statistic, margin, threshold, float(values[best]), bool(values[best] <= alpha))
 
 
-def top_share_test(counts: Counts, *, ceiling: float, alpha: float) -> TestResult:
+def _upper_limits(shares: np.ndarray, rows: int, levels: np.ndarray) -> np.ndarray:
+    """Clopper-Pearson: the shares above which `shares` of `rows` would be rarer than `levels`."""
+    import numpy as np
+    from scipy.stats import beta
+
+    count = np.minimum(np.rint(shares * rows), rows)
+    return np.where(count >= rows, 1.0, beta.isf(levels, count + 1, np.maximum(rows - count, 1)))
+
+
+def _needed_share(level: float, units: float, share: float, *, exact: bool) -> float:
+    """The least share of a set of classes whose `share_tail` is at most `level`; inf: none."""
+    from scipy.stats import binom
+
+    if exact and share < 1:
+        count = max(float(binom.isf(level, units, share)) + 1, math.ceil(share * units + 1))
+        return count / units if count <= units else math.inf
+    if share >= 1 or float(share_tail(1.0, units, share, exact=False)) > level:
+        return math.inf
+    low, high = share, 1.0
+    for _ in range(60):  # the tail falls in between
+        middle = (low + high) / 2
+        if float(share_tail(middle, units, share, exact=False)) <= level:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def top_share_test(
+    counts: Counts, *, ceiling: float, alpha: float, units: float | None = None
+) -> TestResult:
     """Is one class predicted for more than `ceiling` of the rows? Needs no expected distribution.
 
     Null hypothesis: no class has a true share above `ceiling` (> 0.5). The tail probability
@@ -124,29 +251,67 @@ def top_share_test(counts: Counts, *, ceiling: float, alpha: float) -> TestResul
     is largest for the shares (ceiling, 1 - ceiling): the exact p-value is the sum of those two
     binomial tails, and nothing is lost by having picked the top class after the fact. (Where
     t <= ceiling * (n - 1) + 1 the sum is no upper bound, but it is above 0.1 and raises no alarm.)
+    With `units`, `share_tail` of an image's pixels takes the place of both, for two classes.
     """
     from scipy.stats import binom
 
     rows, top = sum(counts.values()), max(counts.values())
+    if units is not None:
+        p_value = min(1.0, 2 * float(share_tail(top / rows, units, ceiling, exact=False)))
+        needed = _needed_share(alpha / 2, units, ceiling, exact=False)
+        return TestResult(top / rows, ceiling, needed, p_value, p_value <= alpha)
     p_value = float(binom.sf(top - 1, rows, ceiling) + binom.sf(top - 1, rows, 1 - ceiling))
     threshold = (float(binom.isf(alpha, rows, ceiling)) + 1) / rows
     return TestResult(top / rows, ceiling, threshold, p_value, p_value <= alpha)
 
 
+def few_classes_test(
+    counts: Counts, *, classes: int, few: int, ceiling: float, alpha: float
+) -> TestResult:
+    """Are `few` of `classes` classes predicted for more than `ceiling` of the rows?
+
+    Null hypothesis: no set of that many classes has a true share above `ceiling`. The exact binomial
+    tail of the most predicted ones, times the number of such sets (Bonferroni).
+    """
+    from scipy.special import gammaln
+
+    rows = sum(counts.values())
+    top = sum(sorted(counts.values(), reverse=True)[:few]) / rows
+    sets = math.exp(
+        min(700.0, gammaln(classes + 1) - gammaln(few + 1) - gammaln(classes - few + 1))
+    )
+    p_value = min(1.0, sets * float(share_tail(top, rows, ceiling, exact=True)))
+    threshold = _needed_share(alpha / sets, rows, ceiling, exact=True)
+    return TestResult(top, ceiling, threshold, p_value, p_value <= alpha)
+
+
 def accuracy_gap_test(
-    train_right: int, eval_right: int, rows: int, *, margin: float, alpha: float
+    train_right: int,
+    eval_right: int,
+    rows: int,
+    *,
+    margin: float,
+    alpha: float,
+    units: float | None = None,
 ) -> TestResult:
     """Is training mode more accurate than inference mode by more than `margin`, on the same rows?
 
     Each row contributes +1 (right in training mode only), -1 (right in inference mode only) or
     0 to the gap, so Hoeffding's inequality for values in [-1, 1] (Hoeffding 1963) gives
-    P(gap - truth >= t) <= exp(-n t^2 / 2).
+    P(gap - truth >= t) <= exp(-n t^2 / 2). The mean over an image's pixels lies in [-1, 1], too, so
+    with `units` images n is their number.
     """
-    return _test((train_right - eval_right) / rows, margin, 0.0, 2 / rows, alpha)
+    return _test((train_right - eval_right) / rows, margin, 0.0, 2 / (units or rows), alpha)
 
 
 def paired_distribution_test(
-    train: Counts, evaluation: Counts, *, margin: float, alpha: float, classes: int = 0
+    train: Counts,
+    evaluation: Counts,
+    *,
+    margin: float,
+    alpha: float,
+    classes: int = 0,
+    units: float | None = None,
 ) -> TestResult:
     """Do both modes' predicted distributions on the same n rows differ by more than `margin`?
 
@@ -158,8 +323,10 @@ def paired_distribution_test(
       train, evaluation: predicted rows per class in each mode.
       margin, alpha: see the module's docstring.
       classes: number of classes K; at least those that were predicted in either mode.
+      units: number of images, for pixels: what is said of a row's indicators holds for the shares
+        of an image's pixels.
     """
-    rows = sum(train.values())
+    rows = units or sum(train.values())
     classes = max(classes, len(set(train) | set(evaluation)))
     statistic = total_variation(shares(train), shares(evaluation))
     return _test(statistic, margin, 0.5 * math.sqrt(2 * classes / rows), 2 / rows, alpha)

@@ -1,5 +1,6 @@
 """`PredictionMonitor` and `ModeGapMonitor`: counting, merging, judging."""
 
+import json
 import pickle
 from functools import reduce
 from typing import Any
@@ -7,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy.stats")  # slow to import, so before the first test
 pytest.importorskip("hypothesis")
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bnlint import ModeGapMonitor, PredictionMonitor
-from bnlint.findings import Confidence
+from bnlint.findings import Confidence, Severity
 from bnlint.runtime.predictions.collapse import Thresholds
 
 SCORES = st.floats(-4, 4, width=32) | st.just(float("nan"))
@@ -183,12 +184,15 @@ def test_binary_scores_with_a_threshold() -> None:
 @pytest.mark.parametrize(
     ("predictions", "labels", "message"),
     [
-        ([0.5, 0.25], None, "not class ids"),
+        ([0.5, 0.25], None, "--threshold 0.5"),
+        ([0.5, -2.25], None, "--threshold 0 for logits"),
         ([1e300, 0.0], None, "not class ids"),
         ([0.0, np.nan], None, "NaN or infinite"),
         (["a", ""], None, "missing"),
         (np.array(["a", None], object), None, "missing"),
-        (np.zeros((2, 3, 4)), None, "shape"),
+        (np.full((2, 3, 4), 0.5), None, "shape"),
+        (np.zeros((2, 3, 4, 5, 6)), None, "shape"),
+        (np.zeros((2, 3, 4), int), np.zeros(2, int), "24 predictions, but 2 labels"),
         (np.zeros((2, 0)), None, "shape"),
         (np.zeros(2, complex), None, "neither class ids nor scores"),
         ([0, 1], [0], "2 predictions, but 1 labels"),
@@ -301,3 +305,85 @@ def test_reports_turn_into_plain_values() -> None:
     assert plain["classes"][0] == {
         "name": "a", "predicted": 1, "labeled": 2, "correct": 1, "recall": 0.5
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("majority", [0.6, 0.8, 0.95])
+def test_inverse_collapse(majority: float) -> None:
+    """The rare class is predicted nearly always, so that the common one vanishes."""
+    labels = (np.arange(1000) >= 1000 * majority).astype(int)
+    monitor = PredictionMonitor()
+    monitor.update(np.arange(1000) >= 20, labels)
+    report = monitor.report()
+    assert report.collapsed and report.vanished == 0
+    assert "class 0, expected most, has vanished" in report.findings("x")[0].message
+
+
+def test_a_vanished_class_whose_rows_go_to_several() -> None:
+    monitor = PredictionMonitor(num_classes=3)
+    labels = np.repeat([0, 1, 2], [900, 50, 50])
+    monitor.update(1 + np.arange(1000) % 2, labels)
+    report = monitor.report()
+    assert report.collapsed and report.vanished == 0
+    assert report.top_share == 0.5 and report.effective_classes > 1.9
+
+
+def test_what_no_test_can_promise_without_labels_is_a_note() -> None:
+    """The README's collapse: 97 % of 500 rows. Real data may have that share, too."""
+    monitor = PredictionMonitor()
+    monitor.update([3] * 486 + [0, 1, 2, 4, 5, 6, 7] * 2)
+    report = monitor.report()
+    (finding,) = report.findings("x")
+    assert not report.collapsed
+    assert finding.severity is Severity.INFO and finding.confidence is Confidence.LOW
+    assert "97.2% of 500 predictions" in finding.message
+
+
+def test_few_of_many_classes_without_labels_are_a_note() -> None:
+    monitor = PredictionMonitor(num_classes=100)
+    monitor.update(np.arange(2000) % 7)
+    assert "10 of 100 classes have 100.0%" in monitor.report().note
+    healthy = PredictionMonitor(num_classes=100)
+    healthy.update(np.arange(2000) % 100)
+    assert healthy.report().findings("x") == []
+
+
+def test_pixels_are_judged_by_images() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat(random.integers(0, 5, (60, 4, 1)), 8, axis=2)
+    collapsed = PredictionMonitor()
+    collapsed.update(np.eye(5)[np.full((60, 4, 8), 2)], labels)
+    report = collapsed.report()
+    assert (report.rows, report.units, report.collapsed) == (60 * 32, 60, True)
+    few = PredictionMonitor()
+    few.update(np.full((4, 4, 8), 2), labels[:4])
+    report = few.report()
+    assert not report.collapsed and "of the pixels of 4 images" in report.findings("x")[0].message
+    right = PredictionMonitor()
+    right.update(labels, labels)
+    assert right.report().findings("x") == []
+
+
+def test_images_of_several_sizes_are_merged() -> None:
+    monitors = [PredictionMonitor(), PredictionMonitor()]
+    for monitor, side in zip(monitors, (8, 4), strict=True):
+        monitor.update(np.zeros((10, side, side), int))
+    report = monitors[0].merge(monitors[1]).report()
+    assert report.rows == 10 * 64 + 10 * 16 and report.units == 12.5
+
+
+def test_modes_of_segmentation() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (300, 2, 2))
+    monitor = ModeGapMonitor()
+    monitor.update(np.eye(3)[labels], np.zeros_like(labels), labels)
+    report = monitor.report()
+    assert report.gap and report.rows == 1200
+    with pytest.raises(ValueError, match="shape"):
+        monitor.update(labels, labels[:, :1], None)
+
+
+def test_an_alarm_that_no_share_can_raise_is_plain_json() -> None:
+    monitor = PredictionMonitor()
+    monitor.update([0, 0, 0], [0, 1, 0])
+    plain = monitor.report().to_dict()
+    assert plain["test"]["threshold"] is None
+    assert json.loads(json.dumps(plain))["rows"] == 3

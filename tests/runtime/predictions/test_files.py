@@ -171,7 +171,9 @@ BROKEN = {
     "no_columns.npy": npy_header("<f8", "(1000000000000000, 0)"),
     "no_rows.npy": npy_header("<f8", "(0,)"),
     "scalar.npy": npy_header("<f8", "()", b"\0" * 8),
-    "images.npy": npy_header("<f8", "(1, 1, 1)", b"\0" * 8),
+    "boxes.npy": npy_header("<f8", "(1, 1, 1)", np.float64(0.5).tobytes()),
+    "five.npy": npy_header("<f8", "(1, 1, 1, 1, 1)", b"\0" * 8),
+    "huge_rows.npy": npy_header("<f8", f"(1, {2**20}, 1000)"),
     "record.npy": npy_header("<V8", "(1,)", b"\0" * 8),
     "dates.npy": npy_header("<M8[s]", "(1,)", b"\0" * 8),
     "fractions.npy": npy_header("<f8", "(1,)", np.float64(0.5).tobytes()),
@@ -186,6 +188,19 @@ BROKEN = {
     "quote.csv": b'prediction\n"1\n2\n',
     "binary.csv": bytes(range(256)) * 10,
     "model.pkl": pickle.dumps([1, 2]),
+    "empty.json": b"",
+    "cut.json": b"[1, 2",
+    "number.json": b"3",
+    "null.json": b"[1, null]",
+    "mixed.json": b'[1, "a"]',
+    "ragged.json": b"[[1, 2], [1]]",
+    "deep.json": b"[" * 100_000,
+    "columns.json": b'{"a": [1], "b": [2]}',
+    "objects.json": b'[{"pred": 1}, {"other": 1}]',
+    "cut.jsonl": b'{"pred": 1}\n{"pred":',
+    "not_utf8.jsonl": b'"\xff"\n',
+    "ragged.tsv": b"a\tprediction\n1\t2\n1\t2\t3\n",
+    "empty.txt": b"",
 }
 
 
@@ -321,3 +336,53 @@ def test_labels_in_a_column_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "p.csv", scores=SCORES, label=LABELS)
     (result,) = check_predictions([path], CheckOptions(labels="label")).results
     assert result.predictions.accuracy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("p.tsv", "file\tpred\na.jpg\t3\nb.jpg\t4\n", [3, 4]),
+        ("p.txt", "3\n4\n", [3, 4]),
+        ("p.txt", "pred\n3\n4\n", [3, 4]),
+        ("p.txt", "golden retriever\ncat\n", ["golden retriever", "cat"]),
+        ("p.txt", "0.5 0.5\n0.1 0.9\n", [[0.5, 0.5], [0.1, 0.9]]),
+        ("p.json", "[3, 4]", [3, 4]),
+        ("p.json", '["a", "b"]', ["a", "b"]),
+        ("p.json", "[[0.5, 0.5], [0.1, 0.9]]", [[0.5, 0.5], [0.1, 0.9]]),
+        ("p.json", '{"predictions": [3, 4], "labels": [3, 3]}', [3, 4]),
+        ("p.json", '[{"id": 7, "pred": 3}, {"id": 8, "pred": 4}]', [3, 4]),
+        ("p.jsonl", "3\n\n4\n", [3, 4]),
+        ("p.jsonl", '{"id": 7, "logits": [1, 2]}\n{"id": 8, "logits": [3, 4]}', [[1, 2], [3, 4]]),
+        ("p.ndjson", '{"id": 7, "class_1": 2, "class_0": 1}', [[1, 2]]),
+        ("p.csv", "id,class_1,class_0,label\n7,2,1,0\n", [[1, 2]]),
+    ],
+)
+def test_tables_and_json(tmp_path: Path, name: str, text: str, expected: list) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    assert np.array_equal(read(path), np.array(expected))
+
+
+def test_json_is_read_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_files, "CHUNK_ROWS", 7)
+    path = tmp_path / "p.jsonl"
+    path.write_text("\n".join(map(str, SCORES.tolist())))
+    assert np.array_equal(read(path), SCORES)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+@pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4, 3, 2)])
+def test_images(tmp_path: Path, suffix: str, shape: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prediction_files, "CHUNK_BYTES", 400)
+    images = np.arange(np.prod(shape)).reshape(shape)
+    path = write(tmp_path / f"p{suffix}", predictions=images)
+    assert np.array_equal(read(path), images)
+    assert len(list(read_chunks(Source(path)))) > 1
+
+
+def test_labels_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(f'{{"pred": 3, "truth": {label}}}\n' for label in LABELS))
+    report = check_predictions([path], CheckOptions(labels="truth"))
+    assert [finding.code for finding in report.findings] == ["BN601"]
+    assert report.results[0].predictions.accuracy == 0.1

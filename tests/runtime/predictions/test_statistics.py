@@ -16,6 +16,7 @@ from bnlint.runtime.predictions.statistics import (
     distribution_test,
     effective_classes,
     entropy_bits,
+    few_classes_test,
     paired_distribution_test,
     top_share_test,
     total_variation,
@@ -131,6 +132,42 @@ def test_false_alarm_rate_of_paired_distributions(rows: int) -> None:
     assert false_alarms(experiment) <= 0.1
 
 
+@pytest.mark.parametrize("images", [10, 40])
+def test_false_alarm_rate_of_pixels_that_depend_on_each_other(images: int) -> None:
+    """Whole images move to another class, as many as the margin allows."""
+    shares = dict.fromkeys(range(4), 0.25)
+
+    def experiment(random: np.random.Generator) -> TestResult:
+        whole = random.random(images) < MARGIN
+        sample = np.where(whole[:, None], 0, random.integers(0, 4, (images, 25)))
+        options = {"margin": MARGIN * 0.75, "alpha": 0.1, "units": images}
+        return distribution_test(counts(sample), shares, **options)
+
+    assert false_alarms(experiment) <= 0.1
+
+
+def test_pixels_taken_for_rows_would_give_false_alarms() -> None:
+    """What the test of images is for: this fails where an image's pixels are independent."""
+    shares = dict.fromkeys(range(4), 0.25)
+
+    def experiment(random: np.random.Generator) -> TestResult:
+        whole = random.random(10) < MARGIN
+        sample = np.where(whole[:, None], 0, random.integers(0, 4, (10, 25)))
+        return distribution_test(counts(sample), shares, margin=MARGIN * 0.75, alpha=0.1)
+
+    assert false_alarms(experiment) > 0.1
+
+
+def test_false_alarm_rate_of_few_classes() -> None:
+    truth = np.array([0.4, 0.4, *[0.2 / 18] * 18])
+
+    def experiment(random: np.random.Generator) -> TestResult:
+        sample = counts(random.choice(20, 100, p=truth))
+        return few_classes_test(sample, classes=20, few=2, ceiling=0.8, alpha=0.1)
+
+    assert false_alarms(experiment) <= 0.1
+
+
 def test_power_on_collapse() -> None:
     """Ten classes, 100 rows, nine in ten predictions in one class: an alarm every time."""
     shares = dict.fromkeys(range(10), 0.1)
@@ -140,7 +177,7 @@ def test_power_on_collapse() -> None:
         assert distribution_test(counts(sample), shares, margin=MARGIN, alpha=0.001).alarm
 
 
-@pytest.mark.parametrize(("classes", "rows"), [(10, 33), (2, 165)])
+@pytest.mark.parametrize(("classes", "rows"), [(10, 11), (2, 35), (1000, 12)])
 def test_rows_that_a_collapse_needs_are_those_in_the_documentation(classes: int, rows: int) -> None:
     shares = dict.fromkeys(range(classes), 1 / classes)
     found = [
