@@ -65,7 +65,9 @@ _LISTED = 20
     "--metrics", type=click.Path(dir_okay=False), help="Write all statistics to this file, as JSON."
 )
 @click.option(
-    "--html", type=click.Path(dir_okay=False), help="Also write a page with histograms to this file."
+    "--html",
+    type=click.Path(dir_okay=False),
+    help="Also write a page with histograms.",
 )
 @engine_options
 def predictions(files: tuple[Path, ...], **options: Any) -> None:

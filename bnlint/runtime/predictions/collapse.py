@@ -269,9 +269,9 @@ def _classes_of_rows(array: np.ndarray, threshold: float | None, what: str) -> C
     import numpy as np
 
     if array.ndim == 1 and threshold is not None:
-        scores = array.astype(np.float64)
-        valid = ~np.isnan(scores)
-        return ClassChunk((scores > threshold).astype(np.int64)[valid], valid, int((~valid).sum()))
+        binary: np.ndarray = array.astype(np.float64)
+        valid = ~np.isnan(binary)
+        return ClassChunk((binary > threshold).astype(np.int64)[valid], valid, int((~valid).sum()))
     if array.ndim == 1:
         return ClassChunk(_ids(array, what), np.ones(len(array), dtype=bool))
     if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "iubf":
@@ -312,8 +312,6 @@ def _check_number(counter: Counter[ClassId]) -> None:
 
 def label_ids(labels: ArrayLike, rows: int) -> np.ndarray:
     """Class ids of `rows` labels, which are ids or one-hot rows; ValueError if they are not."""
-    import numpy as np
-
     chunk = to_classes(labels, None, "labels")
     if chunk.nan_rows:
         raise ValueError("labels: a label is NaN")

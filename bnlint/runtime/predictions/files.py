@@ -1,11 +1,12 @@
 """Read predictions and labels from arrays, tables and JSON, a chunk at a time.
 
-`.npy` and `.npz` hold arrays; `.csv`, `.tsv`, `.txt` and `.parquet` columns; `.json` one list of rows
-(or lists by column name), `.jsonl` and `.ndjson` a row on each line. A row is a class, a list of
-scores, or an object of columns.
+`.npy` and `.npz` hold arrays; `.csv`, `.tsv`, `.txt` and `.parquet` columns; `.json` one list of
+rows (or lists by column name), `.jsonl` and `.ndjson` a row on each line. A row is a class, a list
+of scores, or an object of columns.
 
 Files come from strangers: nothing is unpickled, nothing is loaded whole (arrays in Fortran
-order inside a `.npz`, and `.json`, excepted, up to a limit), and what can't be read is a PredictionFileError.
+order inside a `.npz`, and `.json`, excepted, up to a limit), and what can't be read is a
+PredictionFileError.
 
 A table of text starts with a header line, unless every cell of its first line is a number. A `.txt`
 file of one class name on each line has none either.
@@ -207,7 +208,15 @@ def _clear_errors() -> Iterator[None]:
     # subclasses of ValueError, OSError and NotImplementedError; zipfile its own, and RuntimeError.
     kinds = (
         *(ValueError, OSError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError),
-        *(KeyError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error, csv.Error, tokenize.TokenError),
+        *(
+            KeyError,
+            RuntimeError,
+            RecursionError,
+            zipfile.BadZipFile,
+            zlib.error,
+            csv.Error,
+            tokenize.TokenError,
+        ),
     )
     try:
         yield
@@ -509,7 +518,7 @@ def _json_array(values: Any) -> np.ndarray:
     if array.dtype.kind == "U" and not all(isinstance(one, str) for one in flat):
         raise PredictionFileError("has rows that are names and rows that are numbers")
     if array.ndim > 4 or 0 in array.shape[1:]:
-        raise PredictionFileError(f"has rows of shape {array.shape[1:]}; expected 0 to 3 dimensions")
+        raise PredictionFileError(f"has rows of shape {array.shape[1:]}, over 3 dimensions")
     return array
 
 

@@ -113,7 +113,7 @@ class ModeGapMonitor:
         """Count one chunk: the same rows in the same order, predicted in each mode.
 
         Args:
-          train, evaluation: class ids or scores, of the shapes that `PredictionMonitor.update` takes.
+          train, evaluation: class ids or scores, of shapes that `PredictionMonitor` takes.
           labels: true class ids, or one-hot.
 
         Raises:

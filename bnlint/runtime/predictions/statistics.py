@@ -102,7 +102,7 @@ def _test(statistic: float, margin: float, bias: float, scale: float, alpha: flo
 
 
 def share_tail(surplus: Any, units: float, share: Any, *, exact: bool) -> np.ndarray:
-    """Bound of P(at least a share `surplus` of all rows lies in a set), if the true share is `share`.
+    """Bound of P(a share of at least `surplus` of all rows in a set), if the true share is `share`.
 
     Exact: the binomial tail. It also bounds rows with shares of their own whose mean is `share`,
     where surplus * units >= share * units + 1 (Hoeffding 1956, "On the distribution of the number
@@ -132,11 +132,11 @@ def share_tail(surplus: Any, units: float, share: Any, *, exact: bool) -> np.nda
 
 
 def _set_penalties(order: np.ndarray) -> np.ndarray:
-    """What a p-value is multiplied by for having been the least of all sets of classes (Bonferroni).
+    """What a p-value is multiplied by for having been the least of all sets (Bonferroni).
 
-    `order` holds the K expected classes and, as K, all others together; the sets are its beginnings,
-    without the whole. Each of the C(K + 1, k) sets of k classes gets the same part of alpha, and
-    all those of size k > 1 together 2 ** (1 - k) of `_SETS_PART`.
+    `order` holds the K expected classes and, as K, all others together; the sets are its
+    beginnings, without the whole. Each of the C(K + 1, k) sets of k classes gets the same part of
+    alpha, and all those of size k > 1 together 2 ** (1 - k) of `_SETS_PART`.
     """
     import numpy as np
     from scipy.special import gammaln
@@ -165,15 +165,16 @@ def distribution_test(
     distribution to the true expected one is at most `margin`. That distance is the largest surplus
     of any set of classes, so under the null each set's true share is at most its expected share
     plus the margin. The sets of the k classes with the largest surplus are tested, k = 1, 2, ...,
-    each by the exact binomial tail of its share (`share_tail`), times the number of sets of that size
-    (`_set_penalties`): the Bonferroni inequality over all sets of all sizes.
+    each by the exact binomial tail of its share (`share_tail`), times the number of sets of that
+    size (`_set_penalties`): the Bonferroni inequality over all sets of all sizes.
 
     The number of sets must not depend on the predictions. All classes that are not expected are
     one class, therefore.
 
     Where the expected shares were counted on other rows, each is replaced by its upper
-    Clopper-Pearson limit (1934) at a tenth of alpha, which is added to the p-value (Berger and Boos
-    1994, "P values maximized over a confidence set for the nuisance parameter").
+    Clopper-Pearson limit (1934), and that of the classes which were not counted at all by
+    `_unseen_share`. Both together fail in a tenth of alpha, which is added to the p-value (Berger
+    and Boos 1994, "P values maximized over a confidence set for the nuisance parameter").
 
     Args:
       counts: predicted rows per class.
@@ -201,7 +202,9 @@ def distribution_test(
     limit, spent = usual, 0.0
     if expected_rows is not None:
         spent = _EXPECTED_PART * alpha
-        limit = _upper_limits(usual, expected_rows, spent / penalties)
+        limit = _upper_limits(usual, expected_rows, spent / 2 / penalties)
+        has_others = (order == len(known)).cumsum()[:-1]
+        limit = limit + has_others * _unseen_share(wanted, expected_rows, spent / 2)
     exact = units is None
     tails = share_tail(share, units or rows, limit + margin, exact=exact)
     values = np.minimum(1.0, penalties * tails + spent)
@@ -210,7 +213,20 @@ def distribution_test(
     needed = _needed_share(level, units or rows, float(limit[best]) + margin, exact=exact)
     statistic = float(share[best] - usual[best])
     threshold = needed - float(usual[best])
-    return TestResult(statistic, margin, threshold, float(values[best]), bool(values[best] <= alpha))
+    return TestResult(
+        statistic, margin, threshold, float(values[best]), bool(values[best] <= alpha)
+    )
+
+
+def _unseen_share(shares: np.ndarray, rows: int, level: float) -> float:
+    """The limit of the share of all classes that are not among the rows that were counted.
+
+    Good and Turing's estimate, the classes that occur once by the rows, and what it is exceeded by
+    with a probability of at most `level` (McAllester and Schapire 2000, "On the convergence rate of
+    Good-Turing estimators", theorem 1).
+    """
+    once = float((abs(shares * rows - 1) < 0.5).sum())
+    return once / rows + (2 * math.sqrt(2) + math.sqrt(3)) * math.sqrt(math.log(3 / level) / rows)
 
 
 def _upper_limits(shares: np.ndarray, rows: int, levels: np.ndarray) -> np.ndarray:
@@ -270,8 +286,8 @@ def few_classes_test(
 ) -> TestResult:
     """Are `few` of `classes` classes predicted for more than `ceiling` of the rows?
 
-    Null hypothesis: no set of that many classes has a true share above `ceiling`. The exact binomial
-    tail of the most predicted ones, times the number of such sets (Bonferroni).
+    Null hypothesis: no set of that many classes has a true share above `ceiling`. The exact
+    binomial tail of the most predicted ones, times the number of such sets (Bonferroni).
     """
     from scipy.special import gammaln
 

@@ -98,6 +98,19 @@ def test_false_alarm_rate_against_expectations_counted_on_other_rows() -> None:
     assert false_alarms(experiment) <= 0.1
 
 
+def test_classes_that_were_never_counted_on_the_other_rows_are_no_surplus() -> None:
+    """A thousand classes and 500 rows to learn their shares from: most of them were never seen."""
+
+    def experiment(random: np.random.Generator) -> TestResult:
+        counted = counts(random.integers(0, 1000, 500))
+        shares = {name: count / 500 for name, count in counted.items()}
+        sample = counts(random.integers(0, 1000, 200))
+        return distribution_test(sample, shares, margin=MARGIN, alpha=0.1, expected_rows=500)
+
+    random = np.random.default_rng(0)
+    assert not any(experiment(random).alarm for _ in range(100))
+
+
 @pytest.mark.parametrize("alpha", [0.1, 0.01])
 @pytest.mark.parametrize("rows", [10, 59, 100, 1000])
 def test_false_alarm_rate_of_the_top_share(rows: int, alpha: float) -> None:
