@@ -129,9 +129,9 @@ def train(script: str, folder: str) -> None:
 
     os.makedirs(folder, exist_ok=True)
     os.chdir(folder)
-    log = open("log.txt", "wb")
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
+    with open("log.txt", "wb") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     sys.path.insert(0, str(Path(script).parent))
     keeper = Keeper()
