@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Loaded when they are called: their modules may need the `runtime` extra.
 _LAZY = {
     "check": "bnlint.cli.check:check",
+    "diagnose": "bnlint.cli.diagnose:diagnose",
     "show": "bnlint.cli.show:show",
     "explain": "bnlint.cli.rules:explain",
     "rules": "bnlint.cli.rules:rules",
@@ -33,6 +34,7 @@ _LAZY = {
 }
 _HELP = {
     "check": "Lint files and folders (the default command).",
+    "diagnose": "Say why all test images get the same class.",
     "show": "Show programs as they are understood.",
     "explain": "Explain a rule, with bad and good examples.",
     "rules": "List the rules.",

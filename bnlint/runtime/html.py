@@ -112,9 +112,15 @@ def render_html(
         `inspect_model` said of it.
       predictions: checked predictions, to draw histograms of.
     """
+    return render("bnlint.runtime/report.html.jinja", drawn(reports, predictions))
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """A template, "package/file", which may extend "bnlint.runtime/report.html.jinja"."""
     import jinja2
 
     environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -122,10 +128,21 @@ def render_html(
     )
     environment.filters["short"] = short
     environment.filters["code"] = _code
-    source = resources.files("bnlint.runtime").joinpath("report.html.jinja").read_text("utf-8")
-    return environment.from_string(source).render(
-        version=version(),
-        sections=[
+    return environment.get_template(template).render(values)
+
+
+def _template(name: str) -> str:
+    package, _, file = name.partition("/")
+    return resources.files(package).joinpath(file).read_text("utf-8")
+
+
+def drawn(
+    reports: Sequence[tuple[str, GraphReport]], predictions: PredictionsReport | None = None
+) -> dict[str, Any]:
+    """What the template "report.html.jinja" draws (see `render_html`)."""
+    return {
+        "version": version(),
+        "sections": [
             {
                 "path": path,
                 "report": report,
@@ -134,10 +151,10 @@ def render_html(
             }
             for path, report in reports
         ],
-        predictions=predictions,
-        histograms=[_histogram(one) for one in predictions.results] if predictions else [],
-        plot=_PLOT,
-    )
+        "predictions": predictions,
+        "histograms": [_histogram(one) for one in predictions.results] if predictions else [],
+        "plot": _PLOT,
+    }
 
 
 def short(name: str, limit: int = _NAME) -> str:
