@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import BatchNorm, Program
 from bnlint.program.queries import evaluated_in_training_mode
+from bnlint.program.repairs import infer_at
 from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
@@ -37,6 +38,7 @@ def check(program: Program) -> Iterator[Finding]:
             _message(wrong.norm),
             related=wrong.related(),
             confidence=wrong.confidence,
+            fix=infer_at(program, wrong.location, wrong.norm),
         )
 
 

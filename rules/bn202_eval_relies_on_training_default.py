@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bnlint.findings import Confidence, Finding, Related, Severity
 from bnlint.program.events import Program
 from bnlint.program.queries import evaluated_in_training_mode
+from bnlint.program.repairs import infer_at
 from bnlint.program.whole_project import WholeProject
 from bnlint.rule import Rule, example
 
@@ -35,6 +36,7 @@ def check(program: Program) -> Iterator[Finding]:
             "this network is evaluated, and its batch norm runs in slim's default training mode",
             related=wrong.related(),
             confidence=wrong.confidence,
+            fix=infer_at(program, wrong.location, wrong.norm),
         )
 
 

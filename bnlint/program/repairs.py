@@ -28,6 +28,31 @@ def attach_updates(program: Program, op: TrainOp, lost: tuple[BatchNorm, ...]) -
     return Fix(f"Make the train op depend on UPDATE_OPS{where}", (edit,), safe=bool(scope) or alone)
 
 
+def infer_at(program: Program, location: Location, norm: BatchNorm) -> Fix | None:
+    """Passes False to the batch norm, or to the function of the network, called at `location`.
+
+    Never safe: the same call may build the network that another program trains.
+    """
+    if program.trained(norm):
+        return None
+    name = _flag_taken_at(location, norm)
+    if not name:
+        return None
+    return Fix(
+        f"Pass {name}=False", (Edit("set-keyword", location, name=name, value="False"),), safe=False
+    )
+
+
+def _flag_taken_at(location: Location, norm: BatchNorm) -> str:
+    """The parameter for the mode of what is called at `location`; "" if it has none."""
+    if location == norm.location and norm.takes_mode and norm.api in ("slim", "tf.layers"):
+        return "training" if norm.api == "tf.layers" else "is_training"
+    for frame in norm.frames:
+        if frame.call == location and frame.training_parameter is not None:
+            return frame.training_parameter.name
+    return ""
+
+
 def _is_built_in(statement: Location, norm: BatchNorm) -> bool:
     calls = [norm.location, *(frame.call for frame in norm.frames if frame.call is not None)]
     first, last = (statement.line, statement.column), (statement.end_line, statement.end_column)
