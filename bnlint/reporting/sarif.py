@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -91,7 +92,7 @@ def _results(
         key = (finding.code, finding.location.path, finding.message)
         seen[key] = seen.get(key, 0) + 1
         record = _result(finding, seen[key])
-        _add_excerpt(record, finding.location, sources)
+        _add_snippet(record, finding.location, sources)
         if finding.code in index:
             record["ruleIndex"] = index[finding.code]
         if finding.fix is not None and repairs.get(finding):
@@ -117,13 +118,18 @@ def _result(finding: Finding, repeat: int) -> dict[str, Any]:
     return record
 
 
-def _add_excerpt(record: dict[str, Any], location: Location, sources: Mapping[str, str]) -> None:
-    """The source line around the place, for viewers that do not have the file."""
-    physical = record["locations"][0]["physicalLocation"]
-    line = line_at(sources, location)
-    if line is not None and "region" in physical:
-        snippet = {"startLine": location.line, "snippet": {"text": line}}
-        physical["contextRegion"] = snippet
+def _add_snippet(record: dict[str, Any], place: Location, sources: Mapping[str, str]) -> None:
+    """The text at the place, for viewers that do not have the file."""
+    region = record["locations"][0]["physicalLocation"].get("region")
+    numbers = range(place.line, max(place.line, place.end_line) + 1)
+    lines = [line_at(sources, replace(place, line=number)) for number in numbers]
+    known = [line for line in lines if line is not None]
+    if region is None or len(known) < len(lines):
+        return
+    if "endColumn" in region:
+        known[-1] = known[-1][: place.end_column - 1]
+    known[0] = known[0][max(place.column - 1, 0) :]
+    region["snippet"] = {"text": "\n".join(known)}
 
 
 def _message(finding: Finding) -> str:

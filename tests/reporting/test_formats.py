@@ -124,6 +124,15 @@ def test_sarif_messages_link_to_every_related_place(project: Path) -> None:
     assert first.endswith(".") and others[-1].startswith("Create the train op inside")
 
 
+def test_sarif_shows_the_text_at_the_place(project: Path) -> None:
+    text = BROKEN.replace(".minimize(tf.reduce_mean(h))", ".minimize(\n    tf.reduce_mean(h)\n)")
+    for script, end in ((BROKEN, "minimize(tf.reduce_mean(h))"), (text, "(h)\n)")):
+        (project / "train.py").write_text(script)
+        (result,) = sarif(paths=("train.py",))["runs"][0]["results"]
+        shown = result["locations"][0]["physicalLocation"]["region"]["snippet"]["text"]
+        assert shown in script and shown.startswith("tf.train.Adam") and shown.endswith(end)
+
+
 def replaced(text: str, replacements: list[tuple[dict[str, int], str]], names: str) -> str:
     """`text` after replacements, whose places are named in the manner of SARIF or of bnlint."""
     first, column, last, end = names.split()
