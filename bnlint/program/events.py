@@ -345,6 +345,7 @@ class TrainOp:
       control_blocks: enclosing control_dependencies blocks, outermost first.
       reads: collection reads whose ops the train op, or an op grouped with it and run, depends on.
       trainable_scope: var_list's scope filter if a known one, else None.
+      trainable_words: of which one is in each of var_list's names; none if that is not known.
       trains_some: a var_list was passed, so some variables may be left out on purpose.
       graph, frames, conditional, path, time: see BatchNorm.
       used: it is fetched by a Session.run, returned to estimator/learning.train, or grouped.
@@ -371,6 +372,7 @@ class TrainOp:
     used: bool
     escapes: bool
     loss_opaque: bool = False
+    trainable_words: frozenset[str] = frozenset()
     path: Path = field(default_factory=dict, repr=False)
     _runs: dict[int, Answer] = field(default_factory=dict, repr=False)
     _unless: dict[int, str] = field(default_factory=dict, repr=False)

@@ -102,7 +102,10 @@ def is_lost(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
     if any(norm in run.updates or (run.fetches_unknown and unseen) for run in program.runs):
         return False
     # A GAN's losses pass through both nets; each train op answers for the net it trains.
-    owners = [trainer for trainer in trainers if _owns(trainer, norm)]
+    # So it does for a net that several losses pass through in copies of its own.
+    copies = {other for other in program.batch_norms if other.built is norm.built}
+    sharing = [step for step in program.train_ops if not copies.isdisjoint(step.batch_norms)]
+    owners = [step for step in _that_may_run(program, sharing) if _owns(step, norm)]
     return op in owners or (op in trainers and not owners)
 
 
@@ -138,9 +141,12 @@ def _always_fed_false(program: Program, op: TrainOp, norm: BatchNorm) -> bool:
 
 
 def _owns(op: TrainOp, norm: BatchNorm) -> bool:
-    if op.trainable_scope is None or norm.scope is None:
+    if norm.scope is None:
         return True
-    return norm.scope.startswith(op.trainable_scope)
+    if op.trainable_scope is not None and not norm.scope.startswith(op.trainable_scope):
+        return False
+    words = op.trainable_words
+    return not words or any(word in f"{norm.scope}/" for word in words)
 
 
 def _cause(program: Program, op: TrainOp, norms: list[BatchNorm]) -> Lost:

@@ -43,6 +43,7 @@ def minimize(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
         return None
     return tf.recorder.train_ops.add(
         call.node, "minimize", differentiated(loss), trainable_scope=scope_of(call.var_list),
+        trainable_words=symbol_of(call.var_list).variables.words,
         trains_some=trains_some(call.var_list),
     )  # fmt: skip
 
@@ -73,7 +74,7 @@ def _is_optimizer(receiver: Value, node: nodes.Call) -> bool:
 def compute_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     tf.program.differentiated.add(tf.recorder.graph)
     trained = symbol_of(call.var_list).variables
-    of = VariableSet(scopes=trained.scopes, partial=trains_some(call.var_list))
+    of = VariableSet(scopes=trained.scopes, partial=trains_some(call.var_list), words=trained.words)
     pair = tf.op(differentiated(call.loss)).replace(variables=of, of_gradient=True)
     return ListValue((ListValue((pair, TENSOR)),))
 
@@ -83,7 +84,7 @@ def gradients(tf: TensorFlow, call: Call) -> Value:
     if not _is_input(call.xs):
         tf.program.differentiated.add(tf.recorder.graph)
     trained = symbol_of(call.xs).variables
-    of = VariableSet(scopes=trained.scopes, partial=trains_some(call.xs))
+    of = VariableSet(scopes=trained.scopes, partial=trains_some(call.xs), words=trained.words)
     by_variables = bool(trained.collections)
     return tf.op(differentiated(call.ys)).replace(variables=of, of_gradient=by_variables)
 
@@ -116,7 +117,7 @@ def apply_gradients(receiver: Value, tf: TensorFlow, call: Call) -> Value | None
         return None
     return tf.recorder.train_ops.add(
         call.node, "apply_gradients", gradient, trainable_scope=scope_of(gradient),
-        trains_some=gradient.variables.partial,
+        trainable_words=gradient.variables.words, trains_some=gradient.variables.partial,
     )  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bnlint.analyzer.interpreter.bindings import bind
 from bnlint.analyzer.interpreter.budget import MAX_UNROLL
 from bnlint.analyzer.interpreter.conditions import condition
@@ -117,6 +119,7 @@ def _comprehend(
         if filtered and out.rest is not None and out.rest is not before:
             # A filter we cannot decide: some of these, and which ones matters.
             kept = out.rest.variables | _filtered(conditions)
+            kept = msgspec.structs.replace(kept, words=_words(conditions))
             out.slots["rest"] = out.rest.replace(incomplete=True, variables=kept)
 
 
@@ -145,6 +148,25 @@ def _filtered(conditions: list[nodes.Expr]) -> VariableSet:
             if isinstance(text, str) and any(word in text for word in _BATCH_NORM_WORDS):
                 drops, keeps = drops or negative, keeps or not negative
     return VariableSet(filtered=True, keeps_statistics=keeps, drops_statistics=drops)
+
+
+def _words(conditions: list[nodes.Expr]) -> frozenset[str]:
+    """ "g_" of `if "g_" in v.name`, and both of `if v.name.startswith("a") or "b" in v.name`."""
+    todo, found = list(conditions), set()
+    while todo:
+        test = todo.pop()
+        if isinstance(test, nodes.BoolOp) and test.op == "or":
+            todo += [test.left, test.right]
+            continue
+        word = None
+        if isinstance(test, nodes.Compare) and test.op == "in":
+            word = test.left
+        elif isinstance(test, nodes.Call) and nodes.dotted(test.func).endswith(".startswith"):
+            word = test.args[0].value if len(test.args) == 1 else None
+        if len(conditions) > 1 or not isinstance(word, nodes.Const):
+            return frozenset()  # more is decided than the one word
+        found.add(str(word.value))
+    return frozenset(found)
 
 
 def _conjuncts(test: nodes.Expr) -> list[nodes.Expr]:

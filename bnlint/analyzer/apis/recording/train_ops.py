@@ -44,6 +44,7 @@ class TrainOps:
         update_ops_argument: str = "default",
         updates: Symbol | None = None,
         trainable_scope: str | None = None,
+        trainable_words: frozenset[str] = frozenset(),
         trains_some: bool = False,
     ) -> Symbol:
         """Records a train op; `updates` are the ops it attaches by itself."""
@@ -58,7 +59,7 @@ class TrainOps:
             reads=sorted(own.reads, key=lambda read: read.time), trainable_scope=trainable_scope,
             trains_some=trains_some, graph=at.graph, frames=tuple(at.interpreter.frames),
             conditional=at.conditional, time=at.interpreter.tick(), used=False, escapes=False,
-            loss_opaque=loss.unknown, path=at.interpreter.path,
+            loss_opaque=loss.unknown, path=at.interpreter.path, trainable_words=trainable_words,
         )  # fmt: skip
         for block, _ in blocks:
             block.holds.append(event)

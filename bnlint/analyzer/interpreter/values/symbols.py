@@ -121,6 +121,7 @@ class VariableSet(msgspec.Struct, frozen=True):
         the non-trainable ones, too.
       filtered: a condition that is not decided left some of them out; it kept, or dropped, those
         that it calls "moving" or "batch_norm".
+      words: a filter kept those in whose names is one of these; none if that is not known.
       partial: gradients of some of the trainable variables only.
     """
 
@@ -132,6 +133,7 @@ class VariableSet(msgspec.Struct, frozen=True):
     keeps_statistics: bool = False
     drops_statistics: bool = False
     partial: bool = False
+    words: frozenset[str] = frozenset()
 
     def __or__(self, other: VariableSet) -> VariableSet:
         """Those of both."""
@@ -146,6 +148,7 @@ class VariableSet(msgspec.Struct, frozen=True):
             self.keeps_statistics or other.keeps_statistics,
             self.drops_statistics or other.drops_statistics,
             self.partial or other.partial,
+            self.words | other.words if self.words and other.words else frozenset(),
         )
 
 
