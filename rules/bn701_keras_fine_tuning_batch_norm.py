@@ -58,7 +58,8 @@ def _message(program: Program, tuning: FineTuning) -> str:
 def _confidence(program: Program, tuning: FineTuning) -> Confidence:
     if tuning.overridden and program.keras != {"3"}:
         return Confidence.LOW  # right on the other versions
-    sure = tuning.norm.trainable is True and not tuning.unfreeze.partial
+    known = tuning.norm.trainable is True or tuning.partly
+    sure = known and not tuning.unfreeze.partial
     if not sure or tuning.unfreeze.conditional:
         return Confidence.LOW
     return Confidence.HIGH if tuning.overridden else Confidence.MEDIUM

@@ -49,12 +49,14 @@ class FineTuning:
       norm: one of its batch norms, as the training afterwards applies it.
       use: that training.
       overridden: `training=False` is written where the net is called, which Keras 3 overrides.
+      partly: a part of it is frozen again, as the first layers are.
     """
 
     unfreeze: Freeze
     norm: BatchNorm
     use: Use
     overridden: bool
+    partly: bool
 
 
 def fine_tuned_in_training_mode(program: Program) -> Iterator[FineTuning]:
@@ -82,7 +84,15 @@ def fine_tuned_in_training_mode(program: Program) -> Iterator[FineTuning]:
                 and _takes_effect(program, freeze, use)
             ):
                 found.add(id(freeze))
-                yield FineTuning(freeze, norm, use, overridden)
+                yield FineTuning(freeze, norm, use, overridden, _partly(program, norm, freeze, use))
+
+
+def _partly(program: Program, norm: BatchNorm, unfreeze: Freeze, use: Use) -> bool:
+    return any(
+        freeze.partial and freeze.value is False and not freeze.conditional
+        for freeze in program.freezes
+        if norm.layer in freeze.layers and unfreeze.time < freeze.time < use.time
+    )
 
 
 def _was_frozen(program: Program, uses: list[Use], layer: int, unfreeze: Freeze) -> bool:
@@ -114,9 +124,15 @@ def _takes_effect(program: Program, freeze: Freeze, use: Use) -> bool:
 
 
 def _last_freeze(program: Program, layer: int, time: float) -> Freeze | None:
-    """The last `trainable = ...` that a layer got before `time`."""
+    """The last `trainable = ...` that a layer got before `time`.
+
+    What freezes a part of a net leaves the rest of it: `for layer in base.layers[:100]`.
+    """
     freezes = [
-        freeze for freeze in program.freezes if layer in freeze.layers and freeze.time < time
+        freeze
+        for freeze in program.freezes
+        if layer in freeze.layers and freeze.time < time
+        if not (freeze.partial and freeze.value is False)
     ]
     return max(freezes, key=lambda freeze: freeze.time, default=None)
 

@@ -22,12 +22,13 @@ from bnlint.analyzer.apis.keras_methods import (
 from bnlint.analyzer.apis.keras_norm_layers import apply_norm_layer, build_once, norm_layer
 from bnlint.analyzer.apis.library import (
     INSTANCE_ATTRIBUTES,
+    INSTANTIATED,
     SET_ATTRIBUTES,
     WATCHED_FUNCTIONS,
     TensorFlow,
     is_keras,
 )
-from bnlint.analyzer.apis.registry import Kind, any_method, api, method
+from bnlint.analyzer.apis.registry import FUNCTIONS, Kind, any_method, api, method
 from bnlint.analyzer.apis.signature import Call
 from bnlint.analyzer.interpreter.calls import call_function
 from bnlint.analyzer.interpreter.containers import list_method
@@ -43,6 +44,7 @@ from bnlint.analyzer.interpreter.values import (
     ListValue,
     Object,
     Stateful,
+    Super,
     Symbol,
     Value,
     VariableSet,
@@ -149,10 +151,22 @@ def wrapper(tf: TensorFlow, call: Call) -> Value:
 # --- models --------------------------------------------------------------------------------
 
 
+class SomeOfLayer(Kind):
+    """A batch norm layer that is, or is not, in a part of `model.layers`. slots: layer."""
+
+    classes = KerasBatchNormalization.classes
+
+
 class LayersOf(ListValue):
-    """`model.layers` where only the batch norms among them are known; a part of it is a symbol."""
+    """`model.layers` where only the batch norms among them are known.
+
+    One of them may stand for all of a library's network: a part of the list holds some of it.
+    """
 
     __slots__ = ()
+
+    def some(self) -> Value:
+        return ListValue(tuple(SomeOfLayer(layer=layer) for layer in self.items), self.rest)
 
 
 class KerasModel(Kind):
@@ -379,6 +393,8 @@ def layers_of(tf: TensorFlow, model: Value | None) -> list[KerasBatchNormalizati
     return [layer for layer in layers if isinstance(layer, KerasBatchNormalization)]
 
 
+_MODEL = "(model)"  # of an instance: what the constructor of its library class made
+
 # --- models and layers of the project ----------------------------------------------------------
 
 
@@ -396,11 +412,55 @@ def call_model(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
     passed = passed_training(training_argument(function, given), call.rest)
     with outermost_call(tf, receiver, passed, given, call.node):
         if function is None:
-            return tf.op(*call.values(), Symbol(incomplete=True))
+            return _call_inherited(tf, receiver, given, call)
         context = training_in(tf, passed, default_training(tf, function))
         with running_with(tf, context):
             args = with_training(function, given, context)
             return call_function(tf.interpreter, function, args, call.node)
+
+
+def _call_inherited(tf: TensorFlow, receiver: Instance, args: Args, call: Call) -> Value:
+    """An instance without a `call` of its own: of a Sequential or functional model's subclass."""
+    model = receiver.slots.get(_MODEL)
+    if isinstance(model, KerasModel):
+        return tf.call_value(model, args, call.node)
+    return tf.op(*call.values(), Symbol(incomplete=True))
+
+
+@any_method("keras.Sequential.__init__", "keras.Model.__init__")
+def construct_model(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    """`super().__init__(layers)` of a Sequential, or `(inputs, outputs)` of a functional model."""
+    instance = receiver.instance if isinstance(receiver, Super) else None
+    if not isinstance(instance, Instance) or not is_keras(instance.cls):
+        return None
+    return NONE if _make_model(tf, instance, call.arguments, call.node) else None
+
+
+def _make_model(tf: TensorFlow, instance: Instance, args: Args, node: nodes.Call) -> bool:
+    bases = instance.cls.external_bases()
+    if not bases.isdisjoint(("keras.Sequential", "keras.models.Sequential")):
+        model = sequential(tf, FUNCTIONS["keras.Sequential"].bind(args, node))
+    elif not bases.isdisjoint(("keras.Model", "keras.models.Model")) and args.values():
+        model = functional_model(tf, FUNCTIONS["keras.Model"].bind(args, node))
+    else:
+        return False
+    tf.interpreter.assign_slot(instance.slots, _MODEL, model)
+    return True
+
+
+def _instantiated(tf: TensorFlow, instance: Instance, args: Args, node: nodes.Node) -> None:
+    """A subclass without a constructor of its own takes the arguments of its base."""
+    constructed = own_method(instance, "__init__") is not None or _MODEL in instance.slots
+    if not constructed and is_keras(instance.cls) and isinstance(node, nodes.Call):
+        _make_model(tf, instance, args, node)
+
+
+@any_method("keras.Sequential.add")
+def add_to_subclass(receiver: Value, tf: TensorFlow, call: Call) -> Value | None:
+    """`self.add(layer)` of a Sequential's subclass."""
+    owner = receiver.instance if isinstance(receiver, Super) else receiver
+    model = owner.slots.get(_MODEL) if isinstance(owner, Instance) else None
+    return model.add(tf, call) if isinstance(model, KerasModel) else None
 
 
 def call_directly(tf: TensorFlow, function: Function, args: Args, node: nodes.Call) -> Value | None:
@@ -419,17 +479,16 @@ def call_directly(tf: TensorFlow, function: Function, args: Args, node: nodes.Ca
 def set_trainable(tf: TensorFlow, owner: Value, value: Value, node: nodes.Node) -> None:
     """`owner.trainable = value`, which Keras sets for all layers inside, too."""
     known = constant(value, bool)
-    symbol = owner if isinstance(owner, Symbol) else None
-    if symbol is None and not (isinstance(owner, Kind) or _is_keras_instance(owner)):
+    partial = isinstance(owner, Symbol | SomeOfLayer)
+    if not partial and not (isinstance(owner, Kind) or _is_keras_instance(owner)):
         return
     for layer in layers_of(tf, owner):
-        # A symbol stands for some layers of a model: `model.layers[:-4]`.
-        unknown = symbol is not None and layer.trainable is not known
+        unknown = partial and layer.trainable is not known
         tf.interpreter.assign_slot(layer.slots, "trainable", UNKNOWN if unknown else value)
     tf.program.freezes.append(
         Freeze(
             tf.recorder.here(node), known, owner.number if isinstance(owner, Object) else 0,
-            frozenset(layer.number for layer in layers_of(tf, owner)), symbol is not None,
+            frozenset(layer.number for layer in layers_of(tf, owner)), partial,
             tf.recorder.conditional, tf.interpreter.tick(),
         )
     )  # fmt: skip
@@ -440,4 +499,5 @@ def _is_keras_instance(owner: Value) -> bool:
 
 
 SET_ATTRIBUTES["trainable"] = set_trainable
+INSTANTIATED.append(_instantiated)
 WATCHED_FUNCTIONS["call"] = call_directly

@@ -240,6 +240,10 @@ class TensorFlow:
         known = WATCHED_FUNCTIONS.get(function.definition.name)
         return known(self, function, args, node) if known is not None else None
 
+    def declares(self, name: str) -> bool:
+        """See interpreter.Library."""
+        return name in FUNCTIONS
+
     def external(self, name: str) -> Value | None:
         head, _, tail = name.rpartition(".")
         if tail in ("TRAIN", "EVAL", "PREDICT", "INFER") and head.endswith("ModeKeys"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bnlint.analyzer.interpreter.budget import MAX_TEXT, MAX_UNROLL
 from bnlint.analyzer.interpreter.interpreter import EXPRESSIONS, Interpreter, follows
+from bnlint.analyzer.interpreter.names import canonical
 from bnlint.analyzer.interpreter.values import (
     NONE,
     UNKNOWN,
@@ -44,6 +45,10 @@ def name(interpreter: Interpreter, node: nodes.Name, env: Env) -> Value:
         if isinstance(value, Value):
             return value
         scope = scope.parent
+    for library in interpreter.world.globals(env.module).star_libraries:
+        full = canonical(f"{library}.{node.id}")
+        if interpreter.library.declares(full):
+            return External(full)
     return External(f"builtins.{node.id}") if node.id in _BUILTINS else UNKNOWN
 
 
@@ -51,7 +56,9 @@ def name(interpreter: Interpreter, node: nodes.Name, env: Env) -> Value:
 def subscript(interpreter: Interpreter, node: nodes.Subscript, env: Env) -> Value:
     owner = interpreter.expr(node.value, env)
     if node.index is None:  # a slice
-        return owner if isinstance(owner, ListValue | Symbol) else symbol_of(owner)
+        if isinstance(owner, ListValue):
+            return owner.some()
+        return owner if isinstance(owner, Symbol) else symbol_of(owner)
     return interpreter.item(owner, interpreter.expr(node.index, env))
 
 

@@ -91,6 +91,8 @@ def import_from(interpreter: Interpreter, node: nodes.ImportFrom, env: Env) -> s
     for name, alias in node.names:
         if name == "*":
             _import_star(interpreter, module, env, importer)
+            if module is None and not node.level:
+                interpreter.world.globals(importer).star_libraries.append(node.module)
         else:
             value = _imported(interpreter, node, module, name, importer)
             interpreter.assign_slot(env.slots, alias or name, value)

@@ -48,6 +48,9 @@ class Library(Protocol):
     def attribute(self, receiver: Value, name: str) -> Value | None:
         """`receiver.name` for a library object; None if it is a method or not known."""
 
+    def declares(self, name: str) -> bool:
+        """It knows the external function `name`."""
+
     def named(self, name: str, value: Value) -> Value:
         """`value` as it is bound to a variable of this name."""
 

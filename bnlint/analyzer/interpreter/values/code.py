@@ -44,12 +44,13 @@ class Env(Stateful):
 class Globals(Env):
     """A module's variables, filled when it is first imported."""
 
-    __slots__ = ("is_loaded", "star_imports")
+    __slots__ = ("is_loaded", "star_imports", "star_libraries")
 
     def __init__(self, module: Module) -> None:
         super().__init__(module, None, module.name)
         self.is_loaded = False
         self.star_imports: list[Globals] = []
+        self.star_libraries: list[str] = []  # `from tensorflow.keras.layers import *`
 
 
 class Function(Value, msgspec.Struct, eq=False):

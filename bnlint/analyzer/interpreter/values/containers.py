@@ -29,6 +29,10 @@ class ListValue(Stateful):
     def held(self) -> tuple[Value | None, ...]:
         return (*self.items, self.rest)
 
+    def some(self) -> Value:
+        """A part of it, as far as that is told apart."""
+        return self
+
     @property
     def items(self) -> tuple[Value, ...]:
         return self.slots["items"]
