@@ -555,6 +555,7 @@ class Load:
       keras: they are those of one Keras model.
       resumes: by a saver that was made after the train op, for all variables, and that saves them:
         what is loaded is an earlier state of the same training.
+      path: see BatchNorm.
     """
 
     graph: int
@@ -563,6 +564,7 @@ class Load:
     scopes: tuple[str, ...] = ()
     keras: bool = False
     resumes: bool = False
+    path: Path = field(default_factory=dict, repr=False, compare=False)
 
     def may_give_statistics_to(self, norm: BatchNorm) -> bool:
         """Statistics that another training has estimated."""
@@ -887,18 +889,20 @@ class Program:
         return not (library and self.sees_all_updates)
 
     def starts_pretrained(self, graph: int) -> bool:
-        """Variables of `graph` are loaded before its last training step (or at all if none)."""
-        return any(load.graph == graph for load in self._loads_before_the_end(graph))
+        """Variables of `graph` are loaded before a training step (or at all if there is none)."""
+        return any(load.graph == graph for load in self._loads_before_training(graph))
 
     def loads_statistics(self, norm: BatchNorm) -> bool:
-        """Moving statistics of `norm` may be loaded before the last training step."""
-        loads = self._loads_before_the_end(norm.graph)
+        """Moving statistics of `norm` may be loaded before a training step."""
+        loads = self._loads_before_training(norm.graph)
         return any(load.may_give_statistics_to(norm) for load in loads)
 
-    def _loads_before_the_end(self, graph: int) -> Iterator[Load]:
-        steps = [run.time for run in self.runs if run.train_ops and run.graph == graph]
-        end = max(steps, default=float("inf"))
-        return (load for load in self.loads if load.time < end)
+    def _loads_before_training(self, graph: int) -> Iterator[Load]:
+        steps = [run for run in self.runs if run.train_ops and run.graph == graph]
+        for load in self.loads:
+            before = (run.time > load.time and together(run.path, load.path) for run in steps)
+            if not steps or any(before):
+                yield load
 
     def evaluated(self) -> Iterator[tuple[Evaluation, BatchNorm]]:
         """Every (evaluation, batch norm in its network) pair."""

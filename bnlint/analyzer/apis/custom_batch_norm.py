@@ -24,6 +24,7 @@ from bnlint.analyzer.interpreter.values import (
     constant,
     leaves,
 )
+from bnlint.analyzer.syntax import nodes
 from bnlint.program.events import BatchNorm, Flag, FlagKind
 
 # --- variables and their averages ------------------------------------------------------------
@@ -56,7 +57,25 @@ def _variable(tf: TensorFlow, call: Call, key: str) -> Symbol:
     trainable = call.get("trainable")
     trains = trainable is None or constant(trainable, bool) is True
     known = None if trains else Statistics(moving=frozenset([key]))
+    if known is not None and _begins_constant(call.node):
+        tf.recorder.hand_written.constant.add(key)
     return TENSOR.replace(key=key, flag=flag, made=flag.location, statistics=known)
+
+
+def _begins_constant(node: nodes.Call) -> bool:
+    """A variable whose first value is zeros, ones or a number, as far as its call says."""
+    for part in nodes.nodes_in([argument.value for argument in node.args]):
+        if isinstance(part, nodes.Call):
+            name = nodes.dotted(part.func).rpartition(".")[2]
+            given = part.args[0].value if part.args else None
+            number = isinstance(given, nodes.Const) and not isinstance(given.value, str)
+            if name in _PLAIN or (name in _OF_A_NUMBER and number):
+                return True
+    return False
+
+
+_PLAIN = ("zeros", "ones", "zeros_initializer", "ones_initializer")
+_OF_A_NUMBER = ("constant_initializer", "constant", "Constant")
 
 
 @api("tf.assign", "tf.assign_add", "tf.assign_sub")

@@ -56,6 +56,8 @@ class HandWritten:
       same: a batch norm that is part of another one -> that one.
       in_place: ids of those whose output waits for their updates.
       unswitched: ids of those that are averaged outside of tf.cond, with a constant decay.
+      constant: variables that are not trainable and begin as zeros, ones or a number.
+      unaveraged: ids of those that normalize with such variables, which nothing averages into.
       probing: a layer is followed apart from the program, to see whether it is a batch norm.
     """
 
@@ -66,6 +68,8 @@ class HandWritten:
     same: dict[BatchNorm, BatchNorm] = field(default_factory=dict)
     in_place: set[int] = field(default_factory=set)
     unswitched: set[int] = field(default_factory=set)
+    constant: set[str] = field(default_factory=set)
+    unaveraged: set[int] = field(default_factory=set)
     probing: bool = False
 
     # --- statistics on their way -----------------------------------------------------------
@@ -208,10 +212,13 @@ class HandWritten:
     ) -> BatchNorm | None:
         """Normalized with moving averages only: shares them with the batch norm that has them."""
         owners = [norm for name in sorted(known.moving) for norm in self.averages.get(name, ())]
-        if not owners:
+        if not owners and not (len(known.moving) > 1 and self.constant.issuperset(known.moving)):
             return None
         norm = self.begin(recorder, Symbol(), location)
-        norm.reuses = owners[0]
+        if owners:
+            norm.reuses = owners[0]
+        else:
+            self.unaveraged.add(id(norm))
         return norm
 
     # --- the end ---------------------------------------------------------------------------
@@ -221,7 +228,11 @@ class HandWritten:
         program = recorder.program
         if not self.begun and not self.same:
             return
-        program.batch_norms = [norm for norm in program.batch_norms if norm not in self.same]
+        program.batch_norms = [
+            norm
+            for norm in program.batch_norms
+            if norm not in self.same and not (id(norm) in self.unaveraged and _given(program, norm))
+        ]
         events: list[Any] = [
             *program.collection_reads, *program.control_blocks, *program.train_ops, *program.runs,
             *program.evaluations, *program.savers, *program.arg_scopes, *program.rebindings,
@@ -245,6 +256,8 @@ class HandWritten:
         norm.statistics_trainable = bool(names) and self.trainable.issuperset(names)
         # Only tf.get_variable in a known scope says whether variables are shared.
         norm.reuse_unknown = norm.reuses is None and not any(":" in name for name in names)
+        if id(norm) in self.unaveraged:  # its variables are there for nothing else
+            norm.training = dataclasses.replace(norm.training, explicit=True)
         if not names or norm.training.is_false:
             norm.updates = "none"
             return
@@ -278,6 +291,11 @@ class HandWritten:
         while norm in self.same:
             norm = self.same[norm]
         return norm
+
+
+def _given(program: Program, norm: BatchNorm) -> bool:
+    """Its statistics may be loaded or assigned."""
+    return program.assigns_variables or program.starts_pretrained(norm.graph)
 
 
 def _switched(known: Statistics, switch: Flag | None) -> Statistics:

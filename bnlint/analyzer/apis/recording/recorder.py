@@ -55,7 +55,9 @@ class Recorder(Timeline):
     ) -> None:
         """Variables of `graph` get values from outside: see program.events.Load."""
         time = self.interpreter.tick()
-        self.program.loads.append(Load(graph, time, statistics, scopes, keras, resumes))
+        self.program.loads.append(
+            Load(graph, time, statistics, scopes, keras, resumes, self.interpreter.path)
+        )
         if not self.conditional and not any(map(_goes_on, self.interpreter.around)):
             self.program.certain_loads.append(time)
 
