@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bnlint.diagnosis.evidence import Evidence
     from bnlint.findings import Finding
     from bnlint.runtime.predictions.collapse import PredictionReport
+    from bnlint.runtime.predictions.mode_gap import GapReport
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ NOT_RESTORED = Cause(
     "After restoring, print one moving mean and compare it with the checkpoint's.",
     "Restore all variables, and initialize none of them after that.",
 )
-TOO_SLOW = Cause(
-    "statistics-too-slow",
-    "the moving mean and variance lag behind: the decay is too large for the number of steps",
+WRONG_DECAY = Cause(
+    "wrong-decay",
+    "the moving mean and variance do not fit the data: the decay is wrong for the number of steps",
     ("BN303", "BN503", "BN705"),
     "Measure the statistics on training images: `bnlint inspect MODEL --data images.npz`.",
     "Use a decay (Keras: momentum) of 0.9 to 0.99, or train for more steps.",
@@ -140,7 +141,7 @@ NOT_BATCH_NORM = Cause(
 )
 CAUSES = (
     UPDATES, TRAINS_IN_INFERENCE, EVALUATES_IN_TRAINING, FLAG_NOT_FED, UPDATES_IN_EVALUATION,
-    OWN_COPY, NOT_SAVED, NOT_RESTORED, TOO_SLOW, FINE_TUNING, SHARED, TINY_BATCHES, NOT_FINITE,
+    OWN_COPY, NOT_SAVED, NOT_RESTORED, WRONG_DECAY, FINE_TUNING, SHARED, TINY_BATCHES, NOT_FINITE,
     NOT_BATCH_NORM,
 )  # fmt: skip
 
@@ -195,21 +196,42 @@ class Symptoms:
 
 _CONFIDENCE = {Confidence.HIGH: 3.0, Confidence.MEDIUM: 2.0, Confidence.LOW: 1.0}
 _ORDER = {CODE: 0, RUN: 1, MODEL: 2, PREDICTIONS: 3}
-_ABOUT_STATISTICS = (UPDATES, NOT_SAVED, NOT_RESTORED, TOO_SLOW)
+_ABOUT_STATISTICS = (UPDATES, NOT_SAVED, NOT_RESTORED, WRONG_DECAY)
 _LEVELS = list(Level)
+_SMALL_GAP = 0.05
+_STANDARD_ERRORS = 3.3  # one-sided, 1 in 2,000
+_FAST_DECAY = 0.5
 
 
 def symptoms(evidence: Evidence) -> Symptoms:
     """See Symptoms."""
     codes = evidence.codes
     with_norms = [report for _, report in evidence.models if report.batch_norms]
-    gaps = [one.gap for one in evidence.results if one.gap is not None]
+    gaps = [_gap(one.gap) for one in evidence.results if one.gap is not None]
     return Symptoms(
         initial="BN501" in codes if with_norms or "BN501" in codes else None,
         stored="BN301" not in codes if with_norms or "BN301" in codes else None,
         bad=any(_is_bad(evidence)) if evidence.results else None,
-        gap=any(one.gap for one in gaps) if gaps else None,
+        gap=True if True in gaps else None if None in gaps else False if gaps else None,
     )
+
+
+def _gap(report: GapReport) -> bool | None:
+    """Is inference mode worse than training mode? None: a little, or that is not clear.
+
+    Besides the test of BN602, which promises few false alarms for a margin of 10 points: at least 5
+    points, and a sign test of the rows that only one mode has right, of which at most all rows
+    that the modes disagree on are some.
+    """
+    if report.gap:
+        return True
+    if report.train_accuracy is None or report.eval_accuracy is None:
+        return None if report.disagreement > _SMALL_GAP else False
+    lost = report.train_accuracy - report.eval_accuracy
+    if lost < _SMALL_GAP:
+        return False
+    errors = lost * report.rows / max(1.0, report.disagreement * report.rows) ** 0.5
+    return True if errors >= _STANDARD_ERRORS else None
 
 
 def _is_bad(evidence: Evidence) -> list[bool]:
@@ -285,7 +307,9 @@ def _guess(verdicts: dict[str, Verdict], seen: Symptoms, evidence: Evidence) -> 
         why = "the same images are right in training mode and wrong in inference mode"
         moved = " though the stored statistics have moved" if seen.initial is False else ""
         suspect(NOT_RESTORED if moved else UPDATES, 2.2, why + moved)
-        suspect(TOO_SLOW, 2.0, why)
+        fast = [norm.decay for norm in norms if norm.decay is not None and norm.decay < _FAST_DECAY]
+        kept = f"; the decay {fast[0]:g} keeps little more than the last batch" if fast else ""
+        suspect(WRONG_DECAY, 2.4 if fast else 2.0, why + kept)
     elif seen.bad and seen.gap is False:
         suspect(NOT_BATCH_NORM, 2.5, "predictions are as wrong in training mode")
     elif seen.bad:

@@ -82,7 +82,7 @@ def test_what_is_wrong_in_both_modes_is_not_batch_norm(folder: Path) -> None:
     record = json.loads(diagnose(*args).output)
     levels = {one["cause"]: one["level"] for one in record["causes"]}
     assert record["causes"][0]["cause"] == "not-batch-norm"
-    assert levels["updates-never-run"] == levels["statistics-too-slow"] == "excluded"
+    assert levels["updates-never-run"] == levels["wrong-decay"] == "excluded"
 
 
 def test_nothing_is_wrong(folder: Path) -> None:
@@ -169,3 +169,21 @@ def test_low_confidence_alone_is_unlikely() -> None:
 def test_symptoms_alone_make_a_cause_likely(models: list, codes: tuple, cause: str) -> None:
     first = rank(Evidence(findings=found(*codes, half=MODEL), models=models))[0]
     assert (first.cause.key, first.level) == (cause, Level.LIKELY)
+
+
+def test_a_small_gap_is_neither_for_nor_against(folder: Path) -> None:
+    """A tenth of the rows lost: too little for BN602, too much to exclude batch norm."""
+    lost = np.where(np.arange(300) % 12 == 0, (LABELS + 1) % 10, LABELS)
+    np.save("lost.npy", lost)
+    args = ("lost.npy", "--labels", "labels.npy", "--train-mode", "right.npy", "--format", "json")
+    levels = {one["cause"]: one["level"] for one in json.loads(diagnose(*args).output)["causes"]}
+    assert levels["updates-never-run"] == "likely" and levels["not-batch-norm"] == "excluded"
+
+
+def test_a_decay_that_forgets(folder: Path) -> None:
+    args = Inputs(("same.npy",), labels="labels.npy", train_mode=Path("right.npy"))
+    evidence = gather(args)
+    norm = BatchNormInfo("bn", "keras", mode="switched", decay=0.1)
+    evidence.models = [("model.keras", GraphReport(files=1, batch_norms=(norm,)))]
+    first = rank(evidence)[0]
+    assert first.cause.key == "wrong-decay" and "the decay 0.1 keeps" in first.because[0]

@@ -499,11 +499,10 @@ class PredictionMonitor:
         if expected is not None:
             return ""
         limits = self.thresholds
-        few = max(1, classes // 10)
-        test = few_classes_test(
+        few, test = few_classes_test(
             self.predicted,
             classes=max(classes, 2),
-            few=few,
+            few=max(1, classes // 10),
             ceiling=limits.note_ceiling,
             alpha=limits.alpha,
         )

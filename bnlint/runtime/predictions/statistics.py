@@ -283,22 +283,28 @@ def top_share_test(
 
 def few_classes_test(
     counts: Counts, *, classes: int, few: int, ceiling: float, alpha: float
-) -> TestResult:
-    """Are `few` of `classes` classes predicted for more than `ceiling` of the rows?
+) -> tuple[int, TestResult]:
+    """Are at most `few` of `classes` classes predicted for more than `ceiling` of the rows?
 
     Null hypothesis: no set of that many classes has a true share above `ceiling`. The exact
-    binomial tail of the most predicted ones, times the number of such sets (Bonferroni).
+    binomial tail of the k most predicted ones, k = 1, ..., few, times the number of such sets and 2
+    ** k (Bonferroni; the last k gets what is left). Returns k, and the result for it.
     """
+    import numpy as np
     from scipy.special import gammaln
 
     rows = sum(counts.values())
-    top = sum(sorted(counts.values(), reverse=True)[:few]) / rows
-    sets = math.exp(
-        min(700.0, gammaln(classes + 1) - gammaln(few + 1) - gammaln(classes - few + 1))
-    )
-    p_value = min(1.0, sets * float(share_tail(top, rows, ceiling, exact=True)))
-    threshold = _needed_share(alpha / sets, rows, ceiling, exact=True)
-    return TestResult(top, ceiling, threshold, p_value, p_value <= alpha)
+    sizes = np.arange(1, few + 1)
+    most = sorted(counts.values(), reverse=True)[:few]
+    share = np.array([*most, *[0] * (few - len(most))]).cumsum() / rows
+    log_sets = gammaln(classes + 1) - gammaln(sizes + 1) - gammaln(classes - sizes + 1)
+    halves = np.minimum(sizes, few - 1)
+    penalties = np.exp(np.minimum(log_sets + halves * math.log(2), 700.0))
+    values = np.minimum(1.0, penalties * share_tail(share, rows, ceiling, exact=True))
+    best = int(values.argmin())
+    threshold = _needed_share(alpha / penalties[best], rows, ceiling, exact=True)
+    p_value = float(values[best])
+    return best + 1, TestResult(float(share[best]), ceiling, threshold, p_value, p_value <= alpha)
 
 
 def accuracy_gap_test(

@@ -176,9 +176,15 @@ def test_false_alarm_rate_of_few_classes() -> None:
 
     def experiment(random: np.random.Generator) -> TestResult:
         sample = counts(random.choice(20, 100, p=truth))
-        return few_classes_test(sample, classes=20, few=2, ceiling=0.8, alpha=0.1)
+        return few_classes_test(sample, classes=20, few=2, ceiling=0.8, alpha=0.1)[1]
 
     assert false_alarms(experiment) <= 0.1
+
+
+def test_one_class_of_many_is_found_without_labels() -> None:
+    sample = dict.fromkeys(range(100), 1) | {7: 900}
+    few, result = few_classes_test(sample, classes=1000, few=100, ceiling=0.8, alpha=0.001)
+    assert few == 1 and result.alarm
 
 
 def test_power_on_collapse() -> None:
