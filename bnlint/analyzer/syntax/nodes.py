@@ -429,10 +429,14 @@ def blocks_of(statement: Stmt) -> list[list[Stmt]]:
 
 
 def names_in(part: object) -> Iterator[str]:
-    """Names that expressions or statements mention, outside functions: `a.b` gives "a" and "b"."""
+    """Names that expressions or statements mention, outside functions but for lambdas: `a.b` gives
+    "a" and "b"."""
     todo: list[object] = [part]
     while todo:
         node = todo.pop()
+        if isinstance(node, Lambda):
+            yield from node.function.reads
+            continue
         if isinstance(node, FunctionDef):
             todo.extend(node.decorators)
             continue
