@@ -16,7 +16,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bnlint.findings import Confidence, Location
-from bnlint.program.words import TRAINING_PARAMETER_NAMES, names_training_flag
+from bnlint.program.words import (
+    TRAINING_PARAMETER_NAMES,
+    names_evaluation,
+    names_training_flag,
+)
 
 Path = Mapping[str, bool]  # undecided condition -> how it was assumed to be
 
@@ -164,17 +168,9 @@ class Frame:
         return None
 
 
-_EVALUATIONS = (
-    "test_step", "eval_step", "evaluate", "predict", "inference", "validation_step",
-)  # fmt: skip
-
-
 def in_evaluation(frames: Iterable[Frame]) -> bool:
     """A function of the call chain says in its name that it evaluates or predicts."""
-    names = [frame.function.rsplit(".", 1)[-1].lower() for frame in frames]
-    return any(
-        name.startswith(_EVALUATIONS) or name in ("test", "eval", "validate") for name in names
-    )
+    return any(names_evaluation(frame.function.rsplit(".", 1)[-1]) for frame in frames)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,12 @@ def names_eval_data(name: str) -> bool:
     return not EVALUATION.isdisjoint(found) and TRAINING.isdisjoint(found)
 
 
+def names_evaluation(name: str) -> bool:
+    """A function's name such as `val_step`, `evaluate_batch` or `predict`, not `train_and_test`."""
+    found = words(name)
+    return not (EVALUATION | INFERENCE).isdisjoint(found) and TRAINING.isdisjoint(found)
+
+
 def names_variable(name: str) -> bool:
     """A tensor's name that is a variable's, such as `fc/weights:0`: no output of a network."""
     return not _VARIABLES.isdisjoint(words(name)[-1:])

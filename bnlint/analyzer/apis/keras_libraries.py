@@ -85,9 +85,9 @@ class Classifier(Kind):
 
 @api("classification_models.keras.Classifiers.get",
      "classification_models.tfkeras.Classifiers.get", "classification_models.Classifiers.get",
-     signature="name", word="classification_models", makes_batch_norm=True)  # fmt: skip
+     signature="name")  # fmt: skip
 def classifier(tf: TensorFlow, call: Call) -> Value:
-    """(the network, its preprocessing)"""
+    """(the network, its preprocessing); apis/words.py has the word that files are scanned for."""
     return ListValue((Classifier(_text(call.name)), Symbol()))
 
 

@@ -41,9 +41,10 @@ DECLARING = (
 )  # fmt: skip
 
 # Libraries on top of TensorFlow name their batch norms so; layers written by hand have these.
+# `Classifiers.get` gives networks: `get` alone says nothing.
 _MORE = frozenset(
     ["BatchNorm", "batchnorm", "reduce_variance", "moving_mean", "running_mean",
-     "moving_average_update"]
+     "moving_average_update", "Classifiers"]
 )  # fmt: skip
 _NETWORKS = words(lambda roles: roles.makes_batch_norm) | _MORE
 _NAMES = _NETWORKS | names(lambda roles: roles.makes_batch_norm)
