@@ -3,9 +3,13 @@
     python benchmarks/diagnose_artifacts.py FOLDER
     python benchmarks/diagnose.py FOLDER > benchmarks/diagnose.md
 
-Each broken program must have its cause first, and each repaired one nothing above "unlikely": from
-its code alone, from what training left (checkpoint or model, predictions with labels, and those in
-training mode where the program leaves them), and from both.
+Each broken program must have its cause first, and each repaired one nothing above "unlikely":
+from its code alone, from what training left (checkpoint or model, predictions with labels, and
+those in training mode where the program leaves them), and from both.
+
+What training leaves cannot tell all causes apart: a graph in training mode and wrong predictions
+look alike for BN108, BN302 and an evaluation in training mode, and BN702 and BN706 leave a network
+that is wrong in both modes. There the `check` decides.
 """
 
 from __future__ import annotations
@@ -64,9 +68,8 @@ def main(folder: Path) -> None:
                 cells.append(shown if fine else f"**{shown}**")
             rows.append(f"| {code} {kind} | {' | '.join(cells)} |")
             print(rows[-1], file=sys.stderr, flush=True)
-    print(
-        f"# bnlint diagnose\n\nMade by `benchmarks/diagnose.py`: {__doc__.split('.md')[1].strip()}"
-    )
+    about = (__doc__ or "").split("diagnose.md")[1].strip()
+    print(f"# bnlint diagnose\n\nMade by `benchmarks/diagnose.py`.\n\n{about}")
     print("\n| | " + " | ".join(GIVEN) + " |\n| --- |" + " --- |" * len(GIVEN))
     for kind in KINDS:
         cells = [f"{right[given, kind]} of {len(pairs)}" for given in GIVEN]

@@ -64,7 +64,7 @@ def diagnose(paths: tuple[str, ...], output_format: str, html: str | None, **opt
     PATHS are whatever there is: files or folders of code, checkpoints, SavedModels, Keras files
     and .meta graphs, and predictions made in inference mode (files that `bnlint predictions`
     reads). The more there is, the more can be excluded. Exit codes: 0 no cause is likely, 1 one
-    is, 2 something can't be read.
+    is, or the predictions are wrong, 2 something can't be read.
     """
     if not paths and options["script"] is None:
         raise click.UsageError("give code, a model or predictions, or a script to --run")

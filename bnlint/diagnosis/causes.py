@@ -318,7 +318,8 @@ def _guess(verdicts: dict[str, Verdict], seen: Symptoms, evidence: Evidence) -> 
             suspect(FLAG_NOT_FED, 2.3, f"{why}, and the flag is True where nothing feeds it")
         if modes == {"train"}:
             suspect(EVALUATES_IN_TRAINING, 2.1, f"{why}, and the graph only has training mode")
-        suspect(NOT_RESTORED, 2.0, why)
+        if seen.stored:
+            suspect(NOT_RESTORED, 2.0, why)
 
 
 def _nan(evidence: Evidence) -> bool:

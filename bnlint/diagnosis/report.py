@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bnlint.diagnosis.causes import CAUSES, Level, Verdict, rank
+from bnlint.diagnosis.causes import CAUSES, Level, Verdict, rank, symptoms
 from bnlint.version import rule_page
 
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ class Diagnosis:
 
     @property
     def exit_code(self) -> int:
-        """0 nothing is certain or likely, 1 something is, 2 something could not be read."""
+        """0 clean, 1 a cause is likely or predictions are wrong, 2 something can't be read."""
         if any(error.fatal for error in self.evidence.errors):
             return 2
-        return int(bool(self.found))
+        return int(bool(self.found or symptoms(self.evidence).bad))
 
     @property
     def summary(self) -> str:
         """One sentence."""
         if not self.evidence.looked_at:
             return NOTHING_GIVEN
+        if not self.found and symptoms(self.evidence).bad:
+            return "The predictions are wrong, but nothing that was given shows why."
         if not self.found:
             return "No cause is likely."
         first = self.found[0]

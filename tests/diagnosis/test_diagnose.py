@@ -187,3 +187,10 @@ def test_a_decay_that_forgets(folder: Path) -> None:
     evidence.models = [("model.keras", GraphReport(files=1, batch_norms=(norm,)))]
     first = rank(evidence)[0]
     assert first.cause.key == "wrong-decay" and "the decay 0.1 keeps" in first.because[0]
+
+
+def test_wrong_predictions_alone_show_no_cause(folder: Path) -> None:
+    result = diagnose("same.npy", "--labels", "labels.npy")
+    assert result.exit_code == 1
+    assert result.output.startswith("The predictions are wrong, but nothing")
+    assert "More could be said with" in result.output
