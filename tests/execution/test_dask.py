@@ -7,6 +7,7 @@ from pathlib import Path
 from bnlint.analyzer.analysis import analyze
 from bnlint.execution.dask_executor import Dask
 from bnlint.execution.executor import Crashed
+from bnlint.execution.progress import Silent
 from bnlint.sources.files import Source
 from bnlint.testing import read_cases
 
@@ -26,13 +27,16 @@ def test_a_cluster_whose_worker_is_killed_midway_gives_the_same(cluster: Dask) -
     expected = analyze(projects())
     victims: list[int] = []
 
-    def kill_once(path: str) -> None:
-        if not victims:
-            workers = cluster.client.run(os.getpid)
-            victims.append(next(iter(workers.values())))
-            os.kill(victims[0], signal.SIGKILL)
+    class Killer(Silent):
+        """Kills a worker when the first piece of work is done."""
 
-    result = analyze(projects(), engine=cluster, progress=kill_once)
+        def at(self, item: str, count: int = 1) -> None:
+            if not victims:
+                workers = cluster.client.run(os.getpid)
+                victims.append(next(iter(workers.values())))
+                os.kill(victims[0], signal.SIGKILL)
+
+    result = analyze(projects(), engine=cluster, progress=Killer())
     assert victims and result == expected and len(result.findings) > 20
 
 
