@@ -267,15 +267,17 @@ class _Run:
         return [file for file in self._files if id(file) not in followed]
 
     def syntax_errors(self, files: list[File], errors: list[FileError]) -> list[FileError]:
-        """What is wrong with those of the files that mention batch norm, and were not parsed since
+        """What is wrong with those of the files that name a batch norm, and were not parsed since
         nothing in them begins a program: a file that cannot be read may hide one."""
-        from bnlint.analyzer.tasks import parse
-
         wanted = set(self.mentioning_batch_norm(files, errors))
-        parsed = {file.path: parse(file.source.text) for file in files if file.path in wanted}
+        unread = [file for file in files if file.path in wanted and self._scan(file).builds]
+        if not unread:
+            return []
+        parsed = self._parsed(unread)
+        facts = [(file.path, parsed[self._digest(file)]) for file in unread]
         return [
             FileError(path, item.error, item.line, column=item.column)
-            for path, item in parsed.items()
+            for path, item in facts
             if item.error and item.fatal
         ]
 
