@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bnlint.reproduce.outcome import Outcome
 from bnlint.reproduce.runner import Comparison
 
 _COLORS = {"broken": "#c0392b", "fixed": "#1e8449"}
-_PANELS = 5
-_INCHES = (4.0, 3.6)  # of one panel
+# Panels of a pair, so that its labels can be read where a page is as wide as a column of text.
+_ROWS, _COLUMNS = 2, 3
+_INCHES = (3.6, 3.1)  # of one panel
 
 
 def draw(comparisons: Sequence[Comparison], format: str = "png", titles: bool = True) -> bytes:
-    """A row of panels per pair: loss, accuracy, predicted classes, moving against data statistics.
+    """Two rows of panels per pair: loss, accuracy, predicted classes, moving and data statistics.
 
     Args:
       comparisons: at least one. format: "png" or "svg".
-      titles: name the pair above its row.
+      titles: name the pair above its panels.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = (_INCHES[0] * _PANELS, _INCHES[1] * len(comparisons))
+    size = (_INCHES[0] * _COLUMNS, _INCHES[1] * _ROWS * len(comparisons))
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
-    for part, one in zip(_parts(figure, len(comparisons)), comparisons, strict=True):
+    for part, comparison in zip(_parts(figure, len(comparisons)), comparisons, strict=True):
         if titles:
-            title = f"{one.pair.code} {one.pair.name}"
+            title = f"{comparison.pair.code} {comparison.pair.name}"
             part.suptitle(title, x=0.01, ha="left", weight="bold", fontsize=13)
-        _row(part.subplots(1, _PANELS), one)
+        _panels(part.subplots(_ROWS, _COLUMNS).flat, comparison)
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "bnlint"}):
         figure.savefig(
@@ -45,8 +46,10 @@ def _parts(figure: Any, count: int) -> list[Any]:
     return [figure] if count == 1 else list(figure.subfigures(count, 1))
 
 
-def _row(axes: Any, one: Comparison) -> None:
-    outcomes = (one.broken, one.fixed)
+def _panels(axes: Iterable[Any], pair: Comparison) -> None:
+    outcomes = (pair.broken, pair.fixed)
+    *axes, rest = axes
+    rest.set_axis_off()
     _loss(axes[0], outcomes)
     _accuracy(axes[1], outcomes)
     _classes(axes[2], outcomes)
@@ -109,6 +112,8 @@ def _against(panel: Any, outcomes: Sequence[Outcome], which: str) -> None:
         everything = [value for value in everything if value > 0]
     else:
         panel.set(xscale="symlog", yscale="symlog")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.get_major_locator().set_params(numticks=5)
     if everything:
         ends = [min(everything), max(everything)]
         panel.plot(ends, ends, color="black", linewidth=0.8, zorder=0)
