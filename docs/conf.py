@@ -23,6 +23,7 @@ exclude_patterns = ["_generated"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 html_theme = "furo"
+html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
 html_search_scorer = str(HERE / "search_scorer.js")
